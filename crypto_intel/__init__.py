@@ -1,0 +1,1 @@
+"""Crypto Intel: market data that a model can trust. See README.md."""

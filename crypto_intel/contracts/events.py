@@ -1,0 +1,165 @@
+"""Events as they travel through Kafka: JSON objects, one struct a kind, told apart by `kind`.
+
+What belongs here: the wire form of our own topics. What does not: the venues' wire forms (streaming/producers)
+and the columns of tables (tables.py). Times are integers, microseconds since 1970-01-01 UTC: `event_time` is the
+venue's clock, `received_at` ours (the platform clock). Prices and quantities are decimal strings, untouched from
+the venue to the lake, so that nothing passes through a float.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+HEARTBEAT_KEY = "__hb__"
+"""Kafka key of a heartbeat; no market has this name."""
+
+FUTURE_TOLERANCE_S = 60
+"""An event whose own time is this much later than its receipt is rejected: it would push every window shut."""
+
+Side = Literal["buy", "sell"]
+Origin = Literal["ws", "rest"]
+StatusKind = Literal["connected", "disconnected", "heartbeat", "poll", "gap", "repaired", "ended"]
+
+
+class Trade(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="trade"):
+    """One trade on a venue. Topic: trades. Key: `venue:symbol`. Identity: venue, symbol, trade_id."""
+
+    venue: str
+    symbol: str
+    trade_id: int
+    price: str
+    quantity: str
+    taker_side: Side
+    event_time: int
+    received_at: int
+    origin: Origin = "ws"
+
+
+class Quote(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="quote"):
+    """A price quoted by an aggregator or the best bid and ask of a venue. Topic: quotes. Key: `venue:symbol`."""
+
+    venue: str
+    symbol: str
+    price: str
+    event_time: int
+    received_at: int
+    bid: str | None = None
+    ask: str | None = None
+    volume_24h: str | None = None
+    market_cap_usd: str | None = None
+
+
+class Article(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="article"):
+    """One news article. Topic: news. Key: article_id. Three clocks: event (if told), published, first seen.
+
+    `symbols` holds the assets that the article is about (`BTC`), since news is about an asset and not about one
+    of its markets; it joins with bars on the base of their symbol.
+    """
+
+    article_id: str
+    source: str
+    url: str
+    title: str
+    published_at: int
+    first_seen_at: int
+    summary: str = ""
+    content: str = ""
+    tags: tuple[str, ...] = ()
+    symbols: tuple[str, ...] = ()
+    event_time: int | None = None
+    language: str | None = None
+
+
+class Heartbeat(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="heartbeat"):
+    """The feed is alive and has passed on everything that it received before `event_time`.
+
+    Written to every partition of the feed's topic, key `HEARTBEAT_KEY`, only while the feed is alive. It moves
+    the clock of each market in `symbols` that lives in that partition, so quiet markets close their windows.
+    `ended` says that the source has no more (a recording's end): every window may close.
+    """
+
+    venue: str
+    symbols: tuple[str, ...]
+    event_time: int
+    received_at: int
+    ended: bool = False
+
+
+class FeedStatus(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="feed_status"):
+    """What became of a feed: a state change, a poll, or missing trade ids. Topic: feed_status. Key: `venue`.
+
+    `gap` names ids first_id..last_id as missing; `repaired` names ids that arrived through REST since.
+    """
+
+    venue: str
+    status: StatusKind
+    event_time: int
+    received_at: int
+    stream: str = ""
+    symbol: str | None = None
+    first_id: int | None = None
+    last_id: int | None = None
+    detail: str = ""
+
+
+class Alert(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="alert"):
+    """A rule that fired. Topic: alerts. Key: alert_id. Published at least once; one row after de-duplication by id.
+
+    `alert_id` is a function of rule, market and window, so a repeated batch raises the same alert.
+    """
+
+    alert_id: str
+    rule: str
+    severity: Literal["info", "warning", "critical"]
+    venue: str
+    symbol: str
+    window_start: int
+    window_end: int
+    raised_at: int
+    value: float
+    threshold: float
+    unit: str
+    message: str
+    coverage_pct: float | None = None
+    completeness: str | None = None
+    source: Literal["sim", "replay", "live"] = "live"
+
+
+class Rejected(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="rejected"):
+    """Input that could not be used, kept whole. Topic: dead letters. Key: `stage`.
+
+    `raw` is the input's bytes (base64 in JSON, cut at `MAX_RAW_BYTES`); `place` says where it was found
+    (`ws stream btcusdt@trade`, `trades_topic[2]@1041`), `reason` is one of a few words, `detail` is for people.
+    """
+
+    stage: str
+    place: str
+    reason: str
+    raw: bytes
+    received_at: int
+    detail: str = ""
+
+
+MAX_RAW_BYTES = 262_144
+"""A rejected input longer than this is cut: Kafka's default record limit is 1 MiB and base64 adds a third."""
+
+Event = Trade | Quote | Article | Heartbeat | FeedStatus | Alert | Rejected
+
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(Event)
+
+
+def encode(event: Event) -> bytes:
+    """The event as the JSON that goes into Kafka."""
+    return _encoder.encode(event)
+
+
+def decode(value: bytes) -> Event:
+    """The event of a Kafka record's value.
+
+    Raises:
+        msgspec.DecodeError: not JSON, or not one of our kinds (msgspec.ValidationError is a subclass of it).
+    """
+    return _decoder.decode(value)

@@ -1,0 +1,340 @@
+"""Every table of the lake, stated once.
+
+Spark schemas, Delta tables, Arrow and Polars schemas, pandera checks and API models derive from here; PostgreSQL's
+migrations are held to it by a test. A rule for adding a column: someone reads it, and its unit is in its name.
+"""
+
+from __future__ import annotations
+
+from crypto_intel.contracts.columns import Column, Table
+
+COMPLETENESS = ("complete", "partial", "repaired", "unrecoverable", "quiet")
+"""complete: every id of the window is here, the feed was up throughout. partial: something is or may be missing, the
+reason says what. repaired: complete with the help of REST. unrecoverable: ids that the venue no longer gives.
+quiet: the feed was up and nothing traded."""
+
+VENUES = ("binance", "kraken", "coingecko", "newsapi", "rss", "fred", "alphavantage")
+
+
+def _c(name: str, type_: str, doc: str, **more: object) -> Column:
+    return Column(name, type_, doc, **more)  # type: ignore[arg-type]
+
+
+_MARKET = (
+    _c("venue", "string", "Venue that traded or quoted, in lower case.", allowed=VENUES),
+    _c("symbol", "string", "Market as BASE-QUOTE, e.g. BTC-USDT."),
+)
+_LINEAGE = (
+    _c("kafka_topic", "string", "Topic that the record came from."),
+    _c("kafka_partition", "int", "Partition within the topic.", minimum=0),
+    _c("kafka_offset", "bigint", "Offset within the partition: dense, so that a hole shows.", minimum=0),
+    _c("kafka_time", "timestamp", "When Kafka took the record."),
+)
+_EVENT_DATE = (_c("event_date", "date", "UTC day of event_time; the table is partitioned by it."),)
+_EVENT_HOUR = (_c("event_hour", "string", "UTC hour as YYYY-MM-DD-HH; the table is partitioned by it."),)
+
+_TRADE = (
+    *_MARKET,
+    _c("trade_id", "bigint", "The venue's number of the trade within its market; contiguous.", minimum=0),
+    _c("price", "decimal(38,18)", "Price of one unit of base, in quote; exactly as the venue sent it.", minimum=0),
+    _c("quantity", "decimal(38,18)", "Quantity in base; exactly as the venue sent it.", minimum=0),
+    _c("taker_side", "string", "Side of the order that took liquidity.", allowed=("buy", "sell")),
+    _c("event_time", "timestamp", "When the venue made the trade (venue's clock)."),
+    _c("received_at", "timestamp", "When we received it (platform clock)."),
+    _c("origin", "string", "ws: streamed; rest: fetched to fill a gap or as history.", allowed=("ws", "rest")),
+)
+
+BRONZE_TRADES = Table(
+    "bronze",
+    "trades",
+    "Every trade record of Kafka, repeated ones too. One row per record.",
+    (*_TRADE, *_LINEAGE, *_EVENT_DATE),
+    ("kafka_topic", "kafka_partition", "kafka_offset"),
+    "spark",
+    ("event_date",),
+    "event_time",
+)
+BRONZE_QUOTES = Table(
+    "bronze",
+    "quotes",
+    "Every quote record of Kafka. One row per record.",
+    (
+        *_MARKET,
+        _c("price", "decimal(38,18)", "Last or mid price in quote currency.", minimum=0),
+        _c("bid", "decimal(38,18)", "Best bid.", nullable=True),
+        _c("ask", "decimal(38,18)", "Best ask.", nullable=True),
+        _c("volume_24h", "decimal(38,18)", "Volume of the last 24 h in quote currency.", nullable=True),
+        _c("market_cap_usd", "decimal(38,18)", "Market capitalisation.", nullable=True),
+        _c("event_time", "timestamp", "Time the source gives for the quote."),
+        _c("received_at", "timestamp", "When we received it (platform clock)."),
+        *_LINEAGE,
+        *_EVENT_DATE,
+    ),
+    ("kafka_topic", "kafka_partition", "kafka_offset"),
+    "spark",
+    ("event_date",),
+    "event_time",
+)
+_ARTICLE = (
+    _c("article_id", "string", "Hash of the canonical URL."),
+    _c("source", "string", "Publisher."),
+    _c("url", "string", "Canonical URL."),
+    _c("title", "string", "Headline."),
+    _c("summary", "string", "Description given by the source; may be empty."),
+    _c("content", "string", "Text given by the source; may be cut by it."),
+    _c("tags", "array<string>", "Tags given by the source."),
+    _c("symbols", "array<string>", "Assets that the article is about, e.g. BTC."),
+    _c("event_time", "timestamp", "When what it tells of happened, if told.", nullable=True),
+    _c("published_at", "timestamp", "When the source says it published."),
+    _c("first_seen_at", "timestamp", "When we first saw it (platform clock): before that nobody here could know it."),
+    _c("language", "string", "ISO 639-1 code, if known.", nullable=True),
+)
+BRONZE_NEWS = Table(
+    "bronze",
+    "news",
+    "Every article record of Kafka. One row per record.",
+    (*_ARTICLE, *_LINEAGE, _c("event_date", "date", "UTC day of published_at; the table is partitioned by it.")),
+    ("kafka_topic", "kafka_partition", "kafka_offset"),
+    "spark",
+    ("event_date",),
+    "published_at",
+)
+BRONZE_FEED_STATUS = Table(
+    "bronze",
+    "feed_status",
+    "What became of each feed: heartbeats (of every topic), connects, cuts, gaps, polls. One row per record.",
+    (
+        _c("venue", "string", "Feed.", allowed=VENUES),
+        _c(
+            "status",
+            "string",
+            "What happened.",
+            allowed=("connected", "disconnected", "heartbeat", "poll", "gap", "repaired", "ended"),
+        ),
+        _c("stream", "string", "Stream of the feed, e.g. trade."),
+        _c("symbol", "string", "Market concerned, for gaps and repairs.", nullable=True),
+        _c("first_id", "bigint", "First trade id concerned, for gaps and repairs.", nullable=True),
+        _c("last_id", "bigint", "Last trade id concerned, for gaps and repairs.", nullable=True),
+        _c("detail", "string", "For people."),
+        _c("event_time", "timestamp", "The feed's own time."),
+        _c("received_at", "timestamp", "Platform clock."),
+        *_LINEAGE,
+        *_EVENT_DATE,
+    ),
+    ("kafka_topic", "kafka_partition", "kafka_offset"),
+    "spark",
+    ("event_date",),
+    "event_time",
+)
+BRONZE_REJECTED = Table(
+    "bronze",
+    "rejected",
+    "Every input that could not be used, whole, with place and reason. One row per record.",
+    (
+        _c("stage", "string", "Who refused it: a producer's name, or ingest."),
+        _c("place", "string", "Where it was found: a stream of a venue, or topic[partition]@offset."),
+        _c("reason", "string", "Short reason; the same word for the same fault."),
+        _c("detail", "string", "For people."),
+        _c("raw", "binary", "The input's bytes, cut at 256 KiB.", nullable=True),
+        _c("received_at", "timestamp", "Platform clock at the refusal, or Kafka's time."),
+        *_LINEAGE,
+        _c("event_date", "date", "UTC day of received_at; the table is partitioned by it."),
+    ),
+    ("kafka_topic", "kafka_partition", "kafka_offset"),
+    "spark",
+    ("event_date",),
+    "received_at",
+)
+
+_BAR = (
+    *_MARKET,
+    _c("window_start", "timestamp", "Start of the window, inclusive (event time)."),
+    _c("window_end", "timestamp", "End of the window, exclusive (event time)."),
+    _c("open", "double", "Price of the trade with the least id; of a quiet bar: the close before.", nullable=True),
+    _c("high", "double", "Highest price.", nullable=True),
+    _c("low", "double", "Lowest price.", nullable=True),
+    _c("close", "double", "Price of the trade with the greatest id; of a quiet bar: the close before.", nullable=True),
+    _c("vwap", "double", "volume_quote / volume_base; null without volume.", nullable=True),
+    _c("volume_base", "double", "Sum of quantities, in base; equal to the exact sum within 1e-9 relative.", minimum=0),
+    _c("volume_quote", "double", "Sum of price x quantity, in quote; within 1e-9 relative.", minimum=0),
+    _c("buy_volume_base", "double", "Part of volume_base whose taker bought.", minimum=0),
+    _c("trade_count", "bigint", "Trades, one per trade id.", minimum=0),
+    _c("return_pct", "double", "100 x (close / close of the window before - 1); null without one.", nullable=True),
+    _c(
+        "volatility_pct",
+        "double",
+        "100 x the root of the sum of squared log returns between successive trades of the window (realised).",
+        nullable=True,
+        minimum=0,
+    ),
+    _c("first_trade_id", "bigint", "Least trade id.", nullable=True),
+    _c("last_trade_id", "bigint", "Greatest trade id.", nullable=True),
+    _c(
+        "coverage_pct",
+        "double",
+        "100 x ids seen / ids spanned, from behind the last id before the window; 100 for a quiet bar.",
+        minimum=0,
+        maximum=100,
+    ),
+    _c("completeness", "string", "Whether all of the window is here.", allowed=COMPLETENESS),
+    _c("completeness_reason", "string", "Why it is not complete; empty when it is."),
+)
+
+
+def _bars(layer: str, name: str, doc: str, partition: tuple[Column, ...], writer: str) -> Table:
+    return Table(
+        layer,  # type: ignore[arg-type]
+        name,
+        doc,
+        (*_BAR, *partition),
+        ("venue", "symbol", "window_start"),
+        writer,  # type: ignore[arg-type]
+        (partition[0].name,),
+        "window_start",
+    )
+
+
+_WINDOW_DATE = (_c("event_date", "date", "UTC day of window_start; the table is partitioned by it."),)
+SILVER_BARS_1M = _bars(
+    "silver", "bars_1m", "1-minute bars as they streamed, written once each, never updated.", _WINDOW_DATE, "spark"
+)
+SILVER_BARS_5M = _bars(
+    "silver", "bars_5m", "5-minute bars as they streamed, written once each, never updated.", _WINDOW_DATE, "spark"
+)
+SILVER_LATE_TRADES = Table(
+    "silver",
+    "late_trades",
+    "Trades that came after their window was written: not in streamed bars, but in bronze and in every batch table. "
+    "One row per market, window and batch.",
+    (
+        *_MARKET,
+        _c("window_start", "timestamp", "1-minute window that they belong to."),
+        _c("trade_count", "bigint", "How many, one per trade id.", minimum=1),
+        _c("first_trade_id", "bigint", "Least trade id among them."),
+        _c("last_trade_id", "bigint", "Greatest trade id among them."),
+        *_WINDOW_DATE,
+    ),
+    (),
+    "spark",
+    ("event_date",),
+    "window_start",
+)
+SILVER_BAR_NEWS = Table(
+    "silver",
+    "bar_news",
+    "Pairs of a 1-minute bar and an article about its base asset, published within 5 minutes of the bar's end.",
+    (
+        *_MARKET,
+        _c("window_start", "timestamp", "Start of the bar."),
+        _c("window_end", "timestamp", "End of the bar."),
+        _c("close", "double", "Close of the bar.", nullable=True),
+        _c("article_id", "string", "Article."),
+        _c("title", "string", "Headline."),
+        _c("source", "string", "Publisher."),
+        _c("published_at", "timestamp", "When the source says it published."),
+        _c("first_seen_at", "timestamp", "When we first saw it."),
+        _c("published_after_s", "double", "published_at - window_end in seconds.", minimum=-300, maximum=300),
+        _c("sentiment", "double", "-1..1; null until scored.", nullable=True, minimum=-1, maximum=1),
+        *_WINDOW_DATE,
+    ),
+    ("venue", "symbol", "window_start", "article_id"),
+    "spark",
+    ("event_date",),
+    "window_start",
+)
+SILVER_TRADES = Table(
+    "silver",
+    "trades",
+    "One row per trade id, sorted by market and id; repairs included.",
+    (*_TRADE, *_EVENT_HOUR),
+    ("venue", "symbol", "trade_id"),
+    "dagster",
+    ("event_hour",),
+    "event_time",
+)
+GOLD_BARS_1M = _bars(
+    "gold", "bars_1m", "1-minute bars recomputed from silver.trades, hour by hour.", _EVENT_HOUR, "dagster"
+)
+MACRO_COLUMNS = (
+    _c("fed_funds_pct", "double", "FRED FEDFUNDS as known at window_end, in percent.", nullable=True),
+    _c("treasury_10y_pct", "double", "FRED DGS10 as known at window_end, in percent.", nullable=True),
+    _c("yield_curve_10y2y_pct", "double", "FRED T10Y2Y as known at window_end, in points of percent.", nullable=True),
+    _c("vix_index", "double", "VIX close as known at window_end, an index.", nullable=True),
+    _c("dollar_index", "double", "FRED DTWEXBGS as known at window_end, an index.", nullable=True),
+    _c("cpi_yoy_pct", "double", "FRED CPIAUCSL against a year before, as known at window_end.", nullable=True),
+)
+MACRO_SERIES = {
+    "fed_funds_pct": "FEDFUNDS",
+    "treasury_10y_pct": "DGS10",
+    "yield_curve_10y2y_pct": "T10Y2Y",
+    "vix_index": "VIXCLS",
+    "dollar_index": "DTWEXBGS",
+    "cpi_yoy_pct": "CPIAUCSL",
+}
+"""market_enriched's macro columns and the FRED series that each derives from."""
+_NEWS_COLUMNS = (
+    _c("news_count", "bigint", "Articles about the base asset within 5 minutes of window_end.", minimum=0),
+    _c("news_before_count", "bigint", "Of these, published at or before window_end.", minimum=0),
+    _c("news_after_count", "bigint", "Of these, published after window_end.", minimum=0),
+    _c("sentiment_mean", "double", "Mean sentiment of the scored ones.", nullable=True, minimum=-1, maximum=1),
+    _c("article_ids", "array<string>", "Their ids, sorted."),
+)
+_REVISION_COLUMNS = (
+    _c("is_final", "boolean", "true: recomputed from bronze after the hour closed; false: provisional, from the stream."),
+    _c("revision", "bigint", "Grows with each change of the row.", minimum=0),
+    _c("known_at", "timestamp", "Platform clock at which this revision could be known."),
+)
+GOLD_MARKET_ENRICHED = Table(
+    "gold",
+    "market_enriched",
+    "One row per venue, symbol and 1-minute window: the bar, the news around it, and macro values as known then.",
+    (
+        *(c for c in _BAR),
+        *_NEWS_COLUMNS,
+        *MACRO_COLUMNS,
+        *_REVISION_COLUMNS,
+        *_EVENT_HOUR,
+    ),
+    ("venue", "symbol", "window_start"),
+    "dagster",
+    ("event_hour",),
+    "window_start",
+)
+MACRO_FRED_OBSERVATIONS = Table(
+    "macro",
+    "fred_observations",
+    "Observations of FRED series with their vintages: a revision adds a row and never rewrites one.",
+    (
+        _c("series_id", "string", "FRED series, e.g. CPIAUCSL."),
+        _c("observation_date", "date", "Period that the value is of."),
+        _c("value", "double", 'Value in the series\' own unit; null where FRED says "." (missing).', nullable=True),
+        _c("realtime_start", "date", "First day on which this value was the current one."),
+        _c("realtime_end", "date", "Last such day; 9999-12-31 while it still is."),
+        _c("fetched_at", "timestamp", "When we fetched it."),
+        _c("observation_year", "string", "Year of observation_date; the table is partitioned by it."),
+    ),
+    ("series_id", "observation_date", "realtime_start"),
+    "dagster",
+    ("observation_year",),
+    "observation_date",
+)
+
+TABLES: dict[str, Table] = {
+    table.full_name: table
+    for table in (
+        BRONZE_TRADES,
+        BRONZE_QUOTES,
+        BRONZE_NEWS,
+        BRONZE_FEED_STATUS,
+        BRONZE_REJECTED,
+        SILVER_BARS_1M,
+        SILVER_BARS_5M,
+        SILVER_LATE_TRADES,
+        SILVER_BAR_NEWS,
+        SILVER_TRADES,
+        GOLD_BARS_1M,
+        GOLD_MARKET_ENRICHED,
+        MACRO_FRED_OBSERVATIONS,
+    )
+}
+"""Every table of the lake by `layer.name`."""
