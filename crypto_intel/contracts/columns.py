@@ -58,6 +58,11 @@ class Column:
     maximum: float | None = None
     allowed: tuple[str, ...] = ()
 
+    @property
+    def postgres_type(self) -> str:
+        """The column's type in PostgreSQL."""
+        return _POSTGRES[self.type]
+
 
 @dataclass(frozen=True)
 class Table:

@@ -1,0 +1,154 @@
+"""The tables that PostgreSQL (or Supabase) serves, stated once: names, columns and keys.
+
+What belongs here: what the migrations in crypto_intel/serving are held to, what sinks write and what queries read.
+Tables that mirror the lake derive from tables.py; the others are stated here. What does not belong here: the
+internal tables of schema `ops`, which no reader of market data sees.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from crypto_intel.contracts.columns import Column, LogicalType, Table
+from crypto_intel.contracts.tables import (
+    BRONZE_NEWS,
+    COMPLETENESS,
+    GOLD_MARKET_ENRICHED,
+    MACRO_FRED_OBSERVATIONS,
+    SILVER_BAR_NEWS,
+    SILVER_BARS_1M,
+    SILVER_BARS_5M,
+)
+
+SOURCES = ("sim", "replay", "live")
+ALERT_STATES = ("open", "acknowledged", "closed")
+GAP_STATES = ("open", "repaired", "unrecoverable")
+
+
+@dataclass(frozen=True)
+class ServedTable:
+    """A table of schema `public`: its columns, its key (unique, what upserts meet on) and the column it is read by."""
+
+    name: str
+    doc: str
+    columns: tuple[Column, ...]
+    key: tuple[str, ...]
+    time_column: str
+
+    @property
+    def column_names(self) -> list[str]:
+        """Names in order."""
+        return [column.name for column in self.columns]
+
+
+def _mirror(table: Table, name: str, doc: str, *, without: Iterable[str] = ()) -> ServedTable:
+    """A table of the lake as it is served: without the columns that only the lake needs."""
+    left_out = {*table.partition_by, *without}
+    columns = tuple(column for column in table.columns if column.name not in left_out)
+    key = table.key if set(table.key) <= {column.name for column in columns} else (columns[0].name,)
+    return ServedTable(name, doc, columns, key, table.time_column or columns[0].name)
+
+
+def _c(name: str, type_: LogicalType, doc: str, *, nullable: bool = False, allowed: tuple[str, ...] = ()) -> Column:
+    return Column(name, type_, doc, nullable=nullable, allowed=allowed)
+
+
+_BAR = {column.name: column for column in SILVER_BARS_1M.columns}
+_MARKET = (_BAR["venue"], _BAR["symbol"])
+_SOURCE = _c("source", "string", "Where the market comes from: simulated, replayed or live.", allowed=SOURCES)
+
+BARS_1M = _mirror(SILVER_BARS_1M, "bars_1m", "1-minute bars as they streamed.")
+BARS_5M = _mirror(SILVER_BARS_5M, "bars_5m", "5-minute bars as they streamed.")
+BAR_NEWS = _mirror(SILVER_BAR_NEWS, "bar_news", SILVER_BAR_NEWS.doc)
+MARKET_ENRICHED = _mirror(
+    GOLD_MARKET_ENRICHED,
+    "market_enriched",
+    "One row per venue, symbol and 1-minute window: the bar, the news around it, and macro values as known then. "
+    "Provisional rows come from the stream and are revised in place; final rows come from the closed hour.",
+)
+MACRO_OBSERVATIONS = _mirror(MACRO_FRED_OBSERVATIONS, "macro_observations", MACRO_FRED_OBSERVATIONS.doc)
+ARTICLES = _mirror(
+    BRONZE_NEWS,
+    "articles",
+    "News articles, one row per article; first_seen_at is the earliest sighting.",
+    without=[name for name in BRONZE_NEWS.column_names if name.startswith("kafka_")],
+)
+LIVE_MARKETS = ServedTable(
+    "live_markets",
+    "The newest state of each market, seconds old: one row per venue and symbol, moving forward in event_time only.",
+    (
+        *_MARKET,
+        _c("price", "double", "Price of the newest trade, in quote."),
+        _c("event_time", "timestamp", "When the venue made that trade (venue's clock)."),
+        _c("window_start", "timestamp", "Start of the minute that is still open."),
+        *(_BAR[name] for name in ("open", "high", "low", "close", "volume_base", "volume_quote", "trade_count")),
+        _c("change_1h_pct", "double", "100 x (price / price an hour before - 1); null without one.", nullable=True),
+        _c("change_24h_pct", "double", "100 x (price / price a day before - 1); null without one.", nullable=True),
+        _c("price_5m_mean", "double", "Mean of the closes of the last five minutes, in quote.", nullable=True),
+        _c("updated_at", "timestamp", "Platform clock at this state."),
+        _SOURCE,
+    ),
+    ("venue", "symbol"),
+    "event_time",
+)
+ALERTS = ServedTable(
+    "alerts",
+    "Rules that fired, one row per alert; the same events are published to the alerts topic.",
+    (
+        _c("alert_id", "string", "A function of rule, market and window: the same alert has the same id."),
+        _c("rule", "string", "Rule that fired."),
+        _c("severity", "string", "How much it matters.", allowed=("info", "warning", "critical")),
+        *_MARKET,
+        _c("window_start", "timestamp", "Start of the window that the rule looked at (event time)."),
+        _c("window_end", "timestamp", "End of that window, exclusive (event time)."),
+        _c("raised_at", "timestamp", "Platform clock at which it was first raised."),
+        _c("value", "double", "What the rule measured, in `unit`."),
+        _c("threshold", "double", "What it was compared with, in `unit`."),
+        _c("unit", "string", "Unit of value and threshold, e.g. pct."),
+        _c("message", "string", "For people."),
+        _c("coverage_pct", "double", "Coverage of the window when it fired; null if unknown.", nullable=True),
+        _c("completeness", "string", "Completeness of the window then.", nullable=True, allowed=COMPLETENESS),
+        _SOURCE,
+        _c("state", "string", "What people did with it; open when raised.", allowed=ALERT_STATES),
+    ),
+    ("alert_id",),
+    "raised_at",
+)
+GAPS = ServedTable(
+    "gaps",
+    "Trade ids that the stream missed: the ledger of what was lost, what came back and what never will.",
+    (
+        *_MARKET,
+        _c("first_id", "bigint", "First missing trade id."),
+        _c("last_id", "bigint", "Last missing trade id."),
+        _c("found_at", "timestamp", "Platform clock when the hole was first seen."),
+        _c("reason", "string", "What the producer said about it; may be empty."),
+        _c(
+            "state",
+            "string",
+            "open until every id is back; unrecoverable: the venue no longer gives them.",
+            allowed=GAP_STATES,
+        ),
+        _c("repaired_at", "timestamp", "Platform clock of the repair that filled it; null until then.", nullable=True),
+        _c("repaired_count", "bigint", "How many of its ids are back."),
+    ),
+    ("venue", "symbol", "first_id"),
+    "found_at",
+)
+
+SERVED: dict[str, ServedTable] = {
+    table.name: table
+    for table in (
+        BARS_1M,
+        BARS_5M,
+        BAR_NEWS,
+        MARKET_ENRICHED,
+        LIVE_MARKETS,
+        ALERTS,
+        GAPS,
+        ARTICLES,
+        MACRO_OBSERVATIONS,
+    )
+}
+"""Every served table by name."""
