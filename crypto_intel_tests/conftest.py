@@ -1,0 +1,111 @@
+"""Fixtures that all tests share: real servers, started once a session on free ports and stopped by their own handles.
+
+A server starts when the first test asks for it. Tests that share one keep apart by names of their own: topics
+(`own_topics`) and databases (`own_postgres_dsn`).
+"""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from crypto_intel.contracts.settings import Topics
+from crypto_intel.stack import java
+from crypto_intel.stack.jars import Jars, default_folder, resolve_jars
+from crypto_intel.stack.kafka import KafkaServer, create_topics
+from crypto_intel.stack.ports import free_port
+from crypto_intel.stack.postgres import PostgresServer, ensure_database, migrate
+from crypto_intel.stack.valkey import ValkeyServer
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+
+@pytest.fixture(scope="session")
+def repo_root() -> Path:
+    """Root of the checkout."""
+    return Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def shared_data(repo_root: Path) -> Path:
+    """Folder of recordings of real venues; tests that need them are skipped where it is absent."""
+    folder = Path(os.environ.get("CRYPTO_INTEL_SHARED_DATA") or repo_root.parent / "shared" / "data")
+    if not folder.is_dir():
+        pytest.skip(f"no recordings at {folder} (CRYPTO_INTEL_SHARED_DATA names another place)")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def java_home() -> Path:
+    """Home of a Java that Spark and Kafka run on."""
+    return java.find_java_home()
+
+
+@pytest.fixture(scope="session")
+def jars(java_home: Path) -> Jars:
+    """The JVM jars, fetched on the first use."""
+    return resolve_jars(default_folder(), java_home)
+
+
+@pytest.fixture(scope="session")
+def kafka_bootstrap(tmp_path_factory: pytest.TempPathFactory, java_home: Path, jars: Jars) -> Iterator[str]:
+    """host:port of a real broker without topics."""
+    port = free_port()
+    broker = KafkaServer(tmp_path_factory.mktemp("kafka"), port, free_port({port}), java_home, jars)
+    with broker.start() as server:
+        server.wait_until_ready()
+        yield broker.bootstrap
+
+
+@pytest.fixture
+def own_topics(kafka_bootstrap: str) -> Topics:
+    """The contract's topics under names that no other test has, created with 3 partitions."""
+    mark = uuid.uuid4().hex[:8]
+    topics = Topics(**{field: f"{name}_{mark}" for field, name in Topics().model_dump().items()})
+    create_topics(kafka_bootstrap, topics.all)
+    return topics
+
+
+@pytest.fixture(scope="session")
+def postgres_dsn(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """libpq URI of a real PostgreSQL with all migrations applied; shared by the session's tests."""
+    database = PostgresServer(tmp_path_factory.mktemp("postgres"), free_port())
+    with database.start() as server:
+        server.wait_until_ready()
+        migrate(database.dsn)
+        yield database.dsn
+
+
+@pytest.fixture
+def own_postgres_dsn(postgres_dsn: str) -> str:
+    """libpq URI of a new, migrated database that no other test has."""
+    dsn = ensure_database(postgres_dsn, f"test_{uuid.uuid4().hex[:8]}")
+    migrate(dsn)
+    return dsn
+
+
+@pytest.fixture(scope="session")
+def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """redis:// URL of a real Redis-compatible server."""
+    cache = ValkeyServer(tmp_path_factory.mktemp("valkey"), free_port())
+    with cache.start() as server:
+        server.wait_until_ready()
+        yield cache.url
+
+
+@pytest.fixture(scope="session")
+def spark(java_home: Path, jars: Jars, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
+    """The platform's own Spark session, with Delta and Kafka connectors."""
+    builder = pytest.importorskip("streaming.spark")
+    os.environ["JAVA_HOME"] = str(java_home)
+    os.environ["CRYPTO_INTEL_SPARK__JARS"] = str(jars.spark)
+    os.environ["CRYPTO_INTEL_DATA_DIR"] = str(tmp_path_factory.mktemp("spark"))
+    session = builder.session("tests")
+    yield session
+    session.stop()
