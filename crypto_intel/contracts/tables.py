@@ -163,7 +163,7 @@ _BAR = (
     _c(
         "volatility_pct",
         "double",
-        "100 x the root of the sum of squared log returns between successive trades of the window (realised).",
+        "100 x ln(high / low) / (2 sqrt(ln 2)): Parkinson's range estimate (1980), which no order of arrival changes.",
         nullable=True,
         minimum=0,
     ),
@@ -280,7 +280,11 @@ _NEWS_COLUMNS = (
     _c("article_ids", "array<string>", "Their ids, sorted."),
 )
 _REVISION_COLUMNS = (
-    _c("is_final", "boolean", "true: recomputed from bronze after the hour closed; false: provisional, from the stream."),
+    _c(
+        "is_final",
+        "boolean",
+        "true: recomputed from bronze after the hour closed; false: provisional, from the stream.",
+    ),
     _c("revision", "bigint", "Grows with each change of the row.", minimum=0),
     _c("known_at", "timestamp", "Platform clock at which this revision could be known."),
 )

@@ -1,0 +1,78 @@
+"""Settings of the streaming application (Spark). Producers and simulator add their own in their packages.
+
+Durations are seconds of wall clock unless the name says feed time.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import BaseModel, Field
+
+from crypto_intel.contracts.settings import Settings
+
+
+class Spark(BaseModel):
+    """Where and how Spark runs. On a cluster `master` and `lake` change, the code does not."""
+
+    master: str = "local[2]"
+    jars: Path | None = Field(default=None, description="Folder with the connectors' jars; unset: spark.jars.packages.")
+    driver_memory: str = Field(default="1500m", pattern=r"^\d+[mg]$")
+    shuffle_partitions: int = Field(default=2, ge=1, description="Frozen in each checkpoint at its first start.")
+    ui_port: int | None = Field(default=None, description="Spark's own page; unset: no page.")
+    conf: dict[str, str] = Field(default_factory=dict, description="Further Spark settings, e.g. fs.s3a.*.")
+
+
+class Triggers(BaseModel):
+    """Seconds between two batches of each query: shorter is fresher and costs more of a core."""
+
+    ingest_s: float = Field(default=5, gt=0)
+    bars_s: float = Field(default=5, gt=0)
+    bar_news_s: float = Field(default=15, gt=0)
+    live_s: float = Field(default=2, gt=0)
+    publish_s: float = Field(default=5, gt=0)
+
+
+class Bars(BaseModel):
+    """When a window closes."""
+
+    delay_s: int = Field(
+        default=10,
+        ge=0,
+        description="Feed time that a window stays open past its end. Venues' streams come in order; REST repairs of "
+        "a reconnect come within seconds. What comes later is counted as late and reaches the batch tables.",
+    )
+
+
+class News(BaseModel):
+    """How late news may come and still join on the stream."""
+
+    delay_minutes: int = Field(
+        default=30, ge=1, description="NewsAPI shows an article minutes after its publishing; later ones join in batch."
+    )
+
+
+class Alerts(BaseModel):
+    """The first rule: a move of the price within a window."""
+
+    price_move_pct: float = Field(default=0.6, gt=0)
+    price_move_window_s: int = Field(default=300, ge=10)
+    cooldown_s: int = Field(default=300, ge=0, description="Per market and direction, in feed time.")
+
+
+class StreamingSettings(Settings):
+    """Everything that the Spark application reads."""
+
+    spark: Spark = Spark()
+    triggers: Triggers = Triggers()
+    bars: Bars = Bars()
+    news: News = News()
+    alerts: Alerts = Alerts()
+    checkpoints: str = Field(default="", description="Root of the checkpoints; default <data_dir>/checkpoints.")
+    max_records_per_batch: int = Field(default=200_000, ge=1, description="Bounds a batch, so a restart is quick.")
+    starting_offsets: str = Field(default="earliest", pattern="^(earliest|latest)$")
+
+    @property
+    def checkpoint_root(self) -> str:
+        """Root of the checkpoints as text."""
+        return self.checkpoints or str(self.data_dir / "checkpoints")

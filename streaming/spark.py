@@ -1,0 +1,132 @@
+"""The Spark session: one place for its settings, each with its reason.
+
+Figures and sources for the settings stand in streaming/README.md.
+"""
+
+from __future__ import annotations
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from crypto_intel.contracts.settings import Kafka
+from streaming.settings import Spark, StreamingSettings
+
+PACKAGES = (
+    "io.delta:delta-spark_4.2_2.13:4.4.0",
+    "org.apache.spark:spark-sql-kafka-0-10_2.13:4.2.0",
+)
+"""Connectors, for clusters that resolve them themselves; the laptop stack resolves them beforehand."""
+
+_ROCKSDB = "org.apache.spark.sql.execution.streaming.state.RocksDBStateStoreProvider"
+
+BASE_CONF = {
+    "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
+    "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
+    "spark.sql.session.timeZone": "UTC",
+    # The wire has both `t` and `T`; and a column must not match another that differs in case.
+    "spark.sql.caseSensitive": "true",
+    "spark.ui.showConsoleProgress": "false",
+    # 50 tasks a commit otherwise: half the throughput of a small batch.
+    "spark.databricks.delta.snapshotPartitions": "1",
+    # Statistics on the first columns are enough to skip files by day and time.
+    "spark.databricks.delta.properties.defaults.dataSkippingNumIndexedCols": "12",
+    # A checkpoint of the log every 30 commits, not every 10: the log is read from memory, the checkpoint costs a job.
+    "spark.databricks.delta.properties.defaults.checkpointInterval": "30",
+    "spark.sql.streaming.stateStore.providerClass": _ROCKSDB,
+    "spark.sql.streaming.stateStore.rocksdb.changelogCheckpointing.enabled": "true",
+    "spark.sql.streaming.stateStore.rocksdb.boundedMemoryUsage": "true",
+    "spark.sql.streaming.stateStore.rocksdb.maxMemoryUsageMB": "256",
+    "spark.sql.streaming.stateStore.rocksdb.trackTotalNumberOfRows": "true",
+    "spark.sql.streaming.minBatchesToRetain": "20",
+    "spark.sql.streaming.metricsEnabled": "true",
+    # A batch stops rather than skip offsets that Kafka no longer has.
+    "spark.sql.execution.arrow.pyspark.enabled": "true",
+    "spark.scheduler.mode": "FAIR",
+    "spark.sql.adaptive.enabled": "false",
+}
+
+
+def build_session(settings: StreamingSettings, app_name: str = "crypto-intel") -> SparkSession:
+    """The application's session, with the connectors on its class path.
+
+    Raises:
+        ValueError: `spark.jars` names a folder without jars.
+    """
+    spark = settings.spark
+    builder = SparkSession.builder.appName(app_name).master(spark.master)
+    conf = {
+        **BASE_CONF,
+        **_local_conf(spark),
+        **_jars_conf(spark),
+        "spark.sql.shuffle.partitions": str(spark.shuffle_partitions),
+        **spark.conf,
+    }
+    for key, value in conf.items():
+        builder = builder.config(key, value)
+    session = builder.getOrCreate()
+    session.sparkContext.setLogLevel("WARN")
+    return session
+
+
+def _local_conf(spark: Spark) -> dict[str, str]:
+    ui = {"spark.ui.enabled": "false"}
+    if spark.ui_port:
+        ui = {"spark.ui.enabled": "true", "spark.ui.port": str(spark.ui_port), "spark.ui.retainedJobs": "100"}
+        ui |= {"spark.sql.ui.retainedExecutions": "50", "spark.sql.streaming.ui.retainedQueries": "20"}
+    if not spark.master.startswith("local"):
+        return ui
+    return {
+        **ui,
+        "spark.driver.bindAddress": "127.0.0.1",
+        "spark.driver.host": "127.0.0.1",
+        "spark.driver.memory": spark.driver_memory,
+        # Two application threads and a small heap: a JVM that gives memory back when idle.
+        "spark.driver.extraJavaOptions": "-XX:+UseG1GC -XX:MaxMetaspaceSize=400m -XX:ReservedCodeCacheSize=200m "
+        "-XX:G1PeriodicGCInterval=60000 -Dio.netty.tryReflectionSetAccessible=true",
+    }
+
+
+def _jars_conf(spark: Spark) -> dict[str, str]:
+    if spark.jars is None:
+        return {"spark.jars.packages": ",".join(PACKAGES)}
+    jars = sorted(spark.jars.glob("*.jar"))
+    if not jars:
+        raise ValueError(f"no jars in {spark.jars}; `crypto-intel jars` resolves them")
+    return {"spark.jars": ",".join(map(str, jars))}
+
+
+def read_kafka(session: SparkSession, settings: StreamingSettings, topics: list[str]) -> DataFrame:
+    """The topics as a stream of key, value, topic, partition, offset, timestamp (and timestampType)."""
+    reader = (
+        session.readStream.format("kafka")
+        .option("subscribe", ",".join(topics))
+        .option("startingOffsets", settings.starting_offsets)
+        .option("maxOffsetsPerTrigger", settings.max_records_per_batch)
+        # Offsets that Kafka no longer has would be a silent loss: stop instead.
+        .option("failOnDataLoss", "true")
+    )
+    for key, value in kafka_options(settings.kafka).items():
+        reader = reader.option(key, value)
+    return reader.load()
+
+
+def kafka_options(kafka: Kafka) -> dict[str, str]:
+    """Options of Spark's Kafka source. The password is in them, and Spark redacts options of that name in plans."""
+    options = {
+        "kafka.bootstrap.servers": kafka.bootstrap,
+        "kafka.security.protocol": kafka.security_protocol,
+    }
+    if kafka.sasl_mechanism:
+        module = "plain.PlainLoginModule" if kafka.sasl_mechanism == "PLAIN" else "scram.ScramLoginModule"
+        password = kafka.password.get_secret_value() if kafka.password else ""
+        options["kafka.sasl.mechanism"] = kafka.sasl_mechanism
+        options["kafka.sasl.jaas.config"] = (
+            f"org.apache.kafka.common.security.{module} required "
+            f'username="{kafka.username or ""}" password="{password}";'
+        )
+    return options
+
+
+def micros(column: str) -> F.Column:  # type: ignore[name-defined]
+    """A timestamp column as microseconds since 1970."""
+    return F.unix_micros(F.col(column))
