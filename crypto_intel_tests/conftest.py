@@ -103,9 +103,11 @@ def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def spark(java_home: Path, jars: Jars, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     """The platform's own Spark session, with Delta and Kafka connectors."""
     builder = pytest.importorskip("streaming.spark")
+    settings = pytest.importorskip("streaming.settings")
     os.environ["JAVA_HOME"] = str(java_home)
-    os.environ["CRYPTO_INTEL_SPARK__JARS"] = str(jars.spark)
-    os.environ["CRYPTO_INTEL_DATA_DIR"] = str(tmp_path_factory.mktemp("spark"))
-    session = builder.session("tests")
+    jar_settings = settings.Spark(jars=jars.spark, driver_memory="1g")
+    session = builder.build_session(
+        settings.StreamingSettings(spark=jar_settings, data_dir=tmp_path_factory.mktemp("spark")), "tests"
+    )
     yield session
     session.stop()

@@ -20,21 +20,21 @@ class StackError(Exception):
         return f"{self.message}\n  -> {self.hint}" if self.hint else self.message
 
 
-class JavaMissing(StackError):
+class JavaMissingError(StackError):
     """No Java that Spark and Kafka can run on."""
 
 
-class JarsMissing(StackError):
+class JarsMissingError(StackError):
     """The JVM jars are not complete and could not be fetched."""
 
 
-class ServerFailed(StackError):
+class ServerFailedError(StackError):
     """A server ended or did not answer in time; the message holds its last log lines."""
 
 
-class AlreadyRunning(StackError):
+class AlreadyRunningError(StackError):
     """Another stack runs on the same data folder."""
 
 
-class WrongSource(StackError):
+class WrongSourceError(StackError):
     """The data folder was made with another source."""

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from crypto_intel.stack.errors import JarsMissing
+from crypto_intel.stack.errors import JarsMissingError
 
 RESOLVE_TIMEOUT_S = 900
 """A first resolve takes about a minute; a slow line gets fifteen."""
@@ -52,7 +52,7 @@ def resolve_jars(folder: Path, java_home: Path, report: Callable[[str], None] = 
     """The jars under `folder`, fetched first where they are missing or broken.
 
     Raises:
-        JarsMissing: the repository could not be reached, or gave other bytes than the pinned ones.
+        JarsMissingError: the repository could not be reached, or gave other bytes than the pinned ones.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / ".lock"):
@@ -70,7 +70,7 @@ def _retrieve(folder: Path, java_home: Path) -> None:
         _run_ivy(fresh, folder / "ivy-cache", java_home)
         faults = _faults(fresh)
         if faults:
-            raise JarsMissing(
+            raise JarsMissingError(
                 f"{len(faults)} jars are not the pinned ones, the first: {faults[0]}",
                 f"remove {folder} and try again; if it stays, the repository serves other bytes than were pinned",
             )
@@ -85,10 +85,10 @@ def _run_ivy(target: Path, cache: Path, java_home: Path) -> None:
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=RESOLVE_TIMEOUT_S, check=False)
     except subprocess.TimeoutExpired as error:
-        raise JarsMissing(f"fetching the jars took more than {RESOLVE_TIMEOUT_S} s", _OFFLINE) from error
+        raise JarsMissingError(f"fetching the jars took more than {RESOLVE_TIMEOUT_S} s", _OFFLINE) from error
     if done.returncode != 0:
         wrong = [line.strip() for line in done.stdout.splitlines() if "::::" not in line and line.strip()]
-        raise JarsMissing("fetching the jars failed: " + " | ".join(wrong[-4:]), _OFFLINE)
+        raise JarsMissingError("fetching the jars failed: " + " | ".join(wrong[-4:]), _OFFLINE)
 
 
 _OFFLINE = "the first start needs access to repo1.maven.org; `crypto-intel jars` tries again"
@@ -97,10 +97,10 @@ _OFFLINE = "the first start needs access to repo1.maven.org; `crypto-intel jars`
 def _ivy_jar() -> Path:
     spec = util.find_spec("pyspark")
     if spec is None or spec.origin is None:
-        raise JarsMissing("pyspark is not installed", "run `make setup`")
+        raise JarsMissingError("pyspark is not installed", "run `make setup`")
     jars = sorted((Path(spec.origin).parent / "jars").glob("ivy-*.jar"))
     if not jars:
-        raise JarsMissing("pyspark ships no ivy-*.jar", "install the pyspark of requirements.lock: `make setup`")
+        raise JarsMissingError("pyspark ships no ivy-*.jar", "install the pyspark of requirements.lock: `make setup`")
     return jars[-1]
 
 

@@ -9,7 +9,7 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
-from crypto_intel.stack.errors import JavaMissing
+from crypto_intel.stack.errors import JavaMissingError
 
 MINIMUM_VERSION = 17
 """Spark 4 asks for it; Kafka 4's broker too."""
@@ -43,7 +43,7 @@ def find_java_home(report: Callable[[str], None] = lambda _: None) -> Path:
     """Home of a Java >= 17: JAVA_HOME, then PATH, then a JDK that cjdk fetches and keeps in its cache.
 
     Raises:
-        JavaMissing: none is installed and none could be fetched.
+        JavaMissingError: none is installed and none could be fetched.
     """
     home = installed_java_home()
     if home is not None:
@@ -67,4 +67,4 @@ def _fetch() -> Path:
     try:
         return Path(cjdk.java_home(vendor="temurin", version=str(MINIMUM_VERSION)))
     except Exception as error:  # cjdk passes on whatever its downloader raises
-        raise JavaMissing(f"no Java {MINIMUM_VERSION} or newer, and fetching one failed: {error}", _HINT) from error
+        raise JavaMissingError(f"no Java {MINIMUM_VERSION} or newer, and fetching one failed: {error}", _HINT) from error

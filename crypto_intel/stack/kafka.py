@@ -16,7 +16,7 @@ from pathlib import Path
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
 
-from crypto_intel.stack.errors import ServerFailed
+from crypto_intel.stack.errors import ServerFailedError
 from crypto_intel.stack.files import write_atomic
 from crypto_intel.stack.jars import Jars
 from crypto_intel.stack.ports import LOOPBACK
@@ -136,7 +136,7 @@ class KafkaServer:
         tool = [*self._java(), "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(self._properties)]
         done = subprocess.run(tool, capture_output=True, text=True, timeout=120, check=False)
         if done.returncode != 0:
-            raise ServerFailed(f"formatting Kafka's storage failed: {(done.stderr or done.stdout).strip()[-600:]}")
+            raise ServerFailedError(f"formatting Kafka's storage failed: {(done.stderr or done.stdout).strip()[-600:]}")
 
 
 def admin(bootstrap: str, config: Mapping[str, str] | None = None) -> AdminClient:

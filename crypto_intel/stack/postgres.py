@@ -19,7 +19,7 @@ import psutil
 import psycopg
 from psycopg import sql
 
-from crypto_intel.stack.errors import ServerFailed, StackError
+from crypto_intel.stack.errors import ServerFailedError, StackError
 from crypto_intel.stack.files import write_atomic
 from crypto_intel.stack.ports import LOOPBACK
 from crypto_intel.stack.process import Command, Server, tied_to_parent
@@ -95,7 +95,7 @@ class PostgresServer:
         tool += ["-A", "scram-sha-256", f"--pwfile={self._password_file.resolve()}"]
         done = subprocess.run(_as_fit_user(tool), capture_output=True, text=True, timeout=120, check=False)
         if done.returncode != 0:
-            raise ServerFailed(f"initdb failed: {(done.stderr or done.stdout).strip()[-600:]}")
+            raise ServerFailedError(f"initdb failed: {(done.stderr or done.stdout).strip()[-600:]}")
 
 
 def can_connect(dsn: str, timeout_s: int = 2) -> bool:

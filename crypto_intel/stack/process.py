@@ -18,7 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from crypto_intel.stack.errors import ServerFailed
+from crypto_intel.stack.errors import ServerFailedError
 from crypto_intel.stack.files import tail
 
 POLL_S = 0.05
@@ -73,7 +73,7 @@ class Server:
         """Return once it answers.
 
         Raises:
-            ServerFailed: it ended, or did not answer within `timeout_s`; it is stopped then.
+            ServerFailedError: it ended, or did not answer within `timeout_s`; it is stopped then.
         """
         deadline = time.monotonic() + timeout_s
         while not self._answers():
@@ -81,7 +81,7 @@ class Server:
             if ended or time.monotonic() > deadline:
                 self.stop()
                 what = f"ended with code {self._process.returncode}" if ended else f"did not answer in {timeout_s:g} s"
-                raise ServerFailed(f"{self.name} {what}; its last lines:\n" + "\n".join(tail(self._log, 15)))
+                raise ServerFailedError(f"{self.name} {what}; its last lines:\n" + "\n".join(tail(self._log, 15)))
             time.sleep(POLL_S)
         return self
 
