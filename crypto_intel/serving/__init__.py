@@ -1,0 +1,1 @@
+"""What the platform serves to people and programs: the database's migrations, later queries, API and dashboard."""

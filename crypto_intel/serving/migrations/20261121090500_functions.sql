@@ -1,0 +1,161 @@
+-- What sinks call. They stand in public so that a Supabase project can be served through its API too; only writers may.
+
+CREATE FUNCTION public.refresh_market_enriched(window_keys jsonb, as_known_at timestamptz) RETURNS bigint
+LANGUAGE plpgsql SET search_path = '' AS $$
+DECLARE
+  changed bigint;
+BEGIN
+  -- Bars and news come from two streams. Without the lock, two transactions could each miss the row that the other
+  -- has not committed yet, and the window would stay without its news for ever. It is held until the commit.
+  PERFORM pg_advisory_xact_lock(hashtext('public.refresh_market_enriched'));
+  WITH wanted AS (
+    SELECT DISTINCT venue, symbol, window_start
+    FROM jsonb_to_recordset(window_keys) AS k(venue text, symbol text, window_start timestamptz)
+  ),
+  bars AS (
+    SELECT b.*, (b.window_end AT TIME ZONE 'UTC')::date AS known_on
+    FROM wanted JOIN public.bars_1m b USING (venue, symbol, window_start)
+  ),
+  news AS (
+    SELECT
+      venue, symbol, window_start,
+      count(*) AS news_count,
+      count(*) FILTER (WHERE published_after_s <= 0) AS news_before_count,
+      count(*) FILTER (WHERE published_after_s > 0) AS news_after_count,
+      avg(sentiment ORDER BY article_id COLLATE "C") AS sentiment_mean,
+      array_agg(article_id ORDER BY article_id COLLATE "C") AS article_ids
+    FROM wanted JOIN public.bar_news USING (venue, symbol, window_start)
+    GROUP BY venue, symbol, window_start
+  ),
+  -- A value released on a day counts from the next day on, so that nothing leaks within the day of its release.
+  macro AS (
+    SELECT
+      d.known_on,
+      max(now.value) FILTER (WHERE s.series_id = 'FEDFUNDS') AS fed_funds_pct,
+      max(now.value) FILTER (WHERE s.series_id = 'DGS10') AS treasury_10y_pct,
+      max(now.value) FILTER (WHERE s.series_id = 'T10Y2Y') AS yield_curve_10y2y_pct,
+      max(now.value) FILTER (WHERE s.series_id = 'VIXCLS') AS vix_index,
+      max(now.value) FILTER (WHERE s.series_id = 'DTWEXBGS') AS dollar_index,
+      max(100 * (now.value / nullif(before.value, 0) - 1)) FILTER (WHERE s.series_id = 'CPIAUCSL') AS cpi_yoy_pct
+    FROM (SELECT DISTINCT known_on FROM bars) d
+    CROSS JOIN (
+      VALUES ('FEDFUNDS'), ('DGS10'), ('T10Y2Y'), ('VIXCLS'), ('DTWEXBGS'), ('CPIAUCSL')
+    ) AS s(series_id)
+    LEFT JOIN LATERAL (
+      SELECT m.observation_date, m.value
+      FROM public.macro_observations m
+      WHERE m.series_id = s.series_id AND m.value IS NOT NULL
+        AND m.realtime_start < d.known_on AND m.realtime_end >= d.known_on - 1
+      ORDER BY m.observation_date DESC, m.realtime_start DESC
+      LIMIT 1
+    ) now ON true
+    LEFT JOIN LATERAL (
+      SELECT m.value
+      FROM public.macro_observations m
+      WHERE s.series_id = 'CPIAUCSL' AND m.series_id = s.series_id
+        AND m.observation_date = (now.observation_date - interval '1 year')::date
+        AND m.realtime_start < d.known_on AND m.realtime_end >= d.known_on - 1
+      ORDER BY m.realtime_start DESC
+      LIMIT 1
+    ) before ON true
+    GROUP BY d.known_on
+  )
+  INSERT INTO public.market_enriched AS e (
+    venue, symbol, window_start, window_end, open, high, low, close, vwap, volume_base, volume_quote,
+    buy_volume_base, trade_count, return_pct, volatility_pct, first_trade_id, last_trade_id, coverage_pct,
+    completeness, completeness_reason, news_count, news_before_count, news_after_count, sentiment_mean, article_ids,
+    fed_funds_pct, treasury_10y_pct, yield_curve_10y2y_pct, vix_index, dollar_index, cpi_yoy_pct,
+    is_final, revision, known_at
+  )
+  SELECT
+    b.venue, b.symbol, b.window_start, b.window_end, b.open, b.high, b.low, b.close, b.vwap, b.volume_base,
+    b.volume_quote, b.buy_volume_base, b.trade_count, b.return_pct, b.volatility_pct, b.first_trade_id,
+    b.last_trade_id, b.coverage_pct, b.completeness, b.completeness_reason,
+    coalesce(n.news_count, 0), coalesce(n.news_before_count, 0), coalesce(n.news_after_count, 0), n.sentiment_mean,
+    coalesce(n.article_ids, '{}'),
+    m.fed_funds_pct, m.treasury_10y_pct, m.yield_curve_10y2y_pct, m.vix_index, m.dollar_index, m.cpi_yoy_pct,
+    false, 0, as_known_at
+  FROM bars b
+  LEFT JOIN news n USING (venue, symbol, window_start)
+  LEFT JOIN macro m USING (known_on)
+  ORDER BY b.venue, b.symbol, b.window_start
+  ON CONFLICT (venue, symbol, window_start) DO UPDATE SET
+    window_end = excluded.window_end, open = excluded.open, high = excluded.high, low = excluded.low,
+    close = excluded.close, vwap = excluded.vwap, volume_base = excluded.volume_base,
+    volume_quote = excluded.volume_quote, buy_volume_base = excluded.buy_volume_base,
+    trade_count = excluded.trade_count, return_pct = excluded.return_pct, volatility_pct = excluded.volatility_pct,
+    first_trade_id = excluded.first_trade_id, last_trade_id = excluded.last_trade_id,
+    coverage_pct = excluded.coverage_pct, completeness = excluded.completeness,
+    completeness_reason = excluded.completeness_reason, news_count = excluded.news_count,
+    news_before_count = excluded.news_before_count, news_after_count = excluded.news_after_count,
+    sentiment_mean = excluded.sentiment_mean, article_ids = excluded.article_ids,
+    fed_funds_pct = excluded.fed_funds_pct, treasury_10y_pct = excluded.treasury_10y_pct,
+    yield_curve_10y2y_pct = excluded.yield_curve_10y2y_pct, vix_index = excluded.vix_index,
+    dollar_index = excluded.dollar_index, cpi_yoy_pct = excluded.cpi_yoy_pct,
+    is_final = excluded.is_final, revision = excluded.revision, known_at = excluded.known_at
+  WHERE NOT e.is_final;
+  GET DIAGNOSTICS changed = ROW_COUNT;
+  RETURN changed;
+END
+$$;
+COMMENT ON FUNCTION public.refresh_market_enriched(jsonb, timestamptz) IS
+  'Make the provisional market_enriched rows of the given windows ([{"venue", "symbol", "window_start"}]) follow from '
+  'bars_1m, bar_news and macro_observations. Returns how many rows are new or changed. Final rows stay.';
+
+CREATE FUNCTION public.record_gaps(statuses jsonb) RETURNS bigint
+LANGUAGE plpgsql SET search_path = '' AS $$
+DECLARE
+  changed bigint;
+BEGIN
+  PERFORM pg_advisory_xact_lock(hashtext('public.record_gaps'));
+  INSERT INTO public.gaps AS g (venue, symbol, first_id, last_id, found_at, reason)
+  SELECT venue, symbol, first_id, max(last_id), min(received_at), (array_agg(detail ORDER BY received_at))[1]
+  FROM jsonb_to_recordset(statuses) AS s(
+    venue text, symbol text, status text, first_id bigint, last_id bigint, received_at timestamptz, detail text)
+  WHERE status = 'gap'
+  GROUP BY venue, symbol, first_id
+  ORDER BY venue, symbol, first_id
+  ON CONFLICT (venue, symbol, first_id) DO UPDATE SET
+    last_id = greatest(g.last_id, excluded.last_id), found_at = least(g.found_at, excluded.found_at);
+  INSERT INTO ops.gap_repairs (venue, symbol, first_id, last_id, repaired_at)
+  SELECT venue, symbol, first_id, last_id, min(received_at)
+  FROM jsonb_to_recordset(statuses) AS s(
+    venue text, symbol text, status text, first_id bigint, last_id bigint, received_at timestamptz)
+  WHERE status = 'repaired'
+  GROUP BY venue, symbol, first_id, last_id
+  ON CONFLICT DO NOTHING;
+  WITH touched AS (
+    SELECT DISTINCT venue, symbol FROM jsonb_to_recordset(statuses) AS s(venue text, symbol text)
+  ),
+  filled AS (
+    SELECT
+      g.venue, g.symbol, g.first_id, max(r.repaired_at) AS newest_repair,
+      range_agg(int8range(r.first_id, r.last_id, '[]')) * int8multirange(int8range(g.first_id, g.last_id, '[]')) AS ids
+    FROM touched
+    JOIN public.gaps g USING (venue, symbol)
+    JOIN ops.gap_repairs r
+      ON r.venue = g.venue AND r.symbol = g.symbol AND r.first_id <= g.last_id AND r.last_id >= g.first_id
+    GROUP BY g.venue, g.symbol, g.first_id, g.last_id
+  ),
+  counted AS (
+    SELECT f.*, (SELECT sum(upper(part) - lower(part)) FROM unnest(f.ids) AS part)::bigint AS ids_back FROM filled f
+  )
+  UPDATE public.gaps g SET
+    repaired_count = c.ids_back,
+    state = CASE
+      WHEN c.ids_back = g.last_id - g.first_id + 1 THEN 'repaired'
+      WHEN g.state = 'repaired' THEN 'open' -- the hole turned out to be longer
+      ELSE g.state
+    END,
+    repaired_at = CASE WHEN c.ids_back = g.last_id - g.first_id + 1 THEN coalesce(g.repaired_at, c.newest_repair) END
+  FROM counted c
+  WHERE (g.venue, g.symbol, g.first_id) = (c.venue, c.symbol, c.first_id)
+    AND (g.repaired_count, g.state = 'repaired')
+      IS DISTINCT FROM (c.ids_back, c.ids_back = g.last_id - g.first_id + 1);
+  GET DIAGNOSTICS changed = ROW_COUNT;
+  RETURN changed;
+END
+$$;
+COMMENT ON FUNCTION public.record_gaps(jsonb) IS
+  'Enter feed status rows (gap, repaired; others are ignored) into the ledger of gaps. Any order and repetition of the '
+  'same rows gives the same ledger. Returns how many gaps were filled, wholly or in part, by these rows.';
