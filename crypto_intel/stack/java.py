@@ -67,4 +67,6 @@ def _fetch() -> Path:
     try:
         return Path(cjdk.java_home(vendor="temurin", version=str(MINIMUM_VERSION)))
     except Exception as error:  # cjdk passes on whatever its downloader raises
-        raise JavaMissingError(f"no Java {MINIMUM_VERSION} or newer, and fetching one failed: {error}", _HINT) from error
+        raise JavaMissingError(
+            f"no Java {MINIMUM_VERSION} or newer, and fetching one failed: {error}", _HINT
+        ) from error

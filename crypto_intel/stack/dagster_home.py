@@ -1,0 +1,63 @@
+"""Dagster's home in the data folder: its storage is the stack's PostgreSQL, its code runs in a server of its own."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from crypto_intel.stack.files import write_atomic
+from crypto_intel.stack.ports import LOOPBACK
+
+DATABASE = "dagster"
+"""Apart from the platform's tables, so that the API's roles never see it."""
+
+URL_VARIABLE = "CRYPTO_INTEL_DAGSTER_PG_URL"
+"""The environment variable that holds the database's URI: the file holds no password."""
+
+_INSTANCE = f"""\
+# Generated at every start; edits are lost.
+storage:
+  postgres:
+    postgres_url:
+      env: {URL_VARIABLE}
+# Two cores: one run beside the stream.
+run_coordinator:
+  module: dagster.core.run_coordinator
+  class: QueuedRunCoordinator
+  config:
+    max_concurrent_runs: 1
+    dequeue_interval_seconds: 2
+# A run whose process is gone (kill -9, a crash of the machine) is marked as failed.
+run_monitoring:
+  enabled: true
+  start_timeout_seconds: 180
+  poll_interval_seconds: 30
+run_retries:
+  enabled: true
+  max_retries: 0
+retention:
+  sensor:
+    purge_after_days: {{skipped: 1, success: 7, failure: 30, started: 7}}
+  schedule:
+    purge_after_days: {{skipped: 1, success: 7, failure: 30, started: 7}}
+telemetry:
+  enabled: false
+nux:
+  enabled: false
+"""
+_WORKSPACE = """\
+# Generated at every start; edits are lost.
+load_from:
+  - grpc_server:
+      host: {host}
+      port: {port}
+      location_name: crypto_intel
+"""
+
+
+def write(home: Path, code_port: int) -> Path:
+    """Write dagster.yaml and workspace.yaml; the workspace's path."""
+    write_atomic(home / "dagster.yaml", _INSTANCE)
+    workspace = home / "workspace.yaml"
+    write_atomic(workspace, _WORKSPACE.format(host=json.dumps(LOOPBACK), port=code_port))
+    return workspace
