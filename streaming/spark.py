@@ -5,8 +5,10 @@ Figures and sources for the settings stand in streaming/README.md.
 
 from __future__ import annotations
 
+import os
+import sys
+
 from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F
 
 from crypto_intel.contracts.settings import Kafka
 from streaming.settings import Spark, StreamingSettings
@@ -28,10 +30,6 @@ BASE_CONF = {
     "spark.ui.showConsoleProgress": "false",
     # 50 tasks a commit otherwise: half the throughput of a small batch.
     "spark.databricks.delta.snapshotPartitions": "1",
-    # Statistics on the first columns are enough to skip files by day and time.
-    "spark.databricks.delta.properties.defaults.dataSkippingNumIndexedCols": "12",
-    # A checkpoint of the log every 30 commits, not every 10: the log is read from memory, the checkpoint costs a job.
-    "spark.databricks.delta.properties.defaults.checkpointInterval": "30",
     "spark.sql.streaming.stateStore.providerClass": _ROCKSDB,
     "spark.sql.streaming.stateStore.rocksdb.changelogCheckpointing.enabled": "true",
     "spark.sql.streaming.stateStore.rocksdb.boundedMemoryUsage": "true",
@@ -39,7 +37,6 @@ BASE_CONF = {
     "spark.sql.streaming.stateStore.rocksdb.trackTotalNumberOfRows": "true",
     "spark.sql.streaming.minBatchesToRetain": "20",
     "spark.sql.streaming.metricsEnabled": "true",
-    # A batch stops rather than skip offsets that Kafka no longer has.
     "spark.sql.execution.arrow.pyspark.enabled": "true",
     "spark.scheduler.mode": "FAIR",
     "spark.sql.adaptive.enabled": "false",
@@ -53,6 +50,8 @@ def build_session(settings: StreamingSettings, app_name: str = "crypto-intel") -
         ValueError: `spark.jars` names a folder without jars.
     """
     spark = settings.spark
+    # Python workers run in this environment, whatever `python3` is on the PATH.
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     builder = SparkSession.builder.appName(app_name).master(spark.master)
     conf = {
         **BASE_CONF,
@@ -125,8 +124,3 @@ def kafka_options(kafka: Kafka) -> dict[str, str]:
             f'username="{kafka.username or ""}" password="{password}";'
         )
     return options
-
-
-def micros(column: str) -> F.Column:  # type: ignore[name-defined]
-    """A timestamp column as microseconds since 1970."""
-    return F.unix_micros(F.col(column))
