@@ -1,0 +1,1 @@
+"""Sinks of the streams; each module states its delivery guarantee first."""
