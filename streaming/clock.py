@@ -1,0 +1,113 @@
+"""The platform clock: what time the source says it is.
+
+Live and simulated feeds run on system time. A replay runs on the recording's time, `speed` times as fast as the
+wall, so that freshness, closed hours and receive times of a recording from 2024 are those of 2024. What belongs
+here: the formula and how its anchors are fetched. Who serves them: streaming/simulator, at `GET /sim/clock`.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Literal
+
+import httpx
+import msgspec
+
+from streaming.errors import FatalError, RetryableError
+
+MICROSECONDS = 1_000_000
+_FETCH_TIMEOUT_S = 5.0  # loopback answers in milliseconds; longer means that the simulator is not there
+
+
+class Anchors(msgspec.Struct, frozen=True, kw_only=True):
+    """A straight line from wall time to platform time; every time is microseconds since 1970 UTC.
+
+    `speed` 0 is a recording that has not begun (or has ended): time stands still. `recording_end_us` bounds the
+    line, since nothing is known about the time behind a recording's end.
+    """
+
+    source: Literal["sim", "replay", "live"] = "live"
+    recording_start_us: int = 0
+    wall_anchor_us: int = 0
+    speed: float = 1.0
+    ended: bool = False
+    recording_end_us: int | None = None
+
+
+SYSTEM_TIME = Anchors()
+"""Platform time is wall time."""
+
+
+def wall_us() -> int:
+    """The machine's own clock, in microseconds since 1970 UTC."""
+    return time.time_ns() // 1_000
+
+
+def time_at(anchors: Anchors, wall: int) -> int:
+    """Platform time in microseconds at `wall` microseconds."""
+    elapsed = max(wall - anchors.wall_anchor_us, 0)
+    now = anchors.recording_start_us + (elapsed if anchors.speed == 1.0 else int(elapsed * anchors.speed))
+    return now if anchors.recording_end_us is None else min(now, anchors.recording_end_us)
+
+
+class PlatformClock:
+    """Tells platform time; of a replay as of the last `refresh`.
+
+    Args:
+        url: where anchors are served; None means system time.
+    """
+
+    def __init__(self, url: str | None = None) -> None:
+        self._url = url
+        self.anchors = SYSTEM_TIME
+
+    def now_us(self) -> int:
+        """Platform time in microseconds since 1970 UTC."""
+        return time_at(self.anchors, wall_us())
+
+    @property
+    def is_replay(self) -> bool:
+        """Whether time is a recording's."""
+        return self.anchors.source == "replay"
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the recording was played to its end."""
+        return self.anchors.ended
+
+    def refresh(self) -> None:
+        """Fetch the anchors again, blocking; without an address nothing is done.
+
+        Raises:
+            RetryableError: the simulator does not answer.
+            FatalError: what answers is not a clock.
+        """
+        if self._url:
+            with httpx.Client(timeout=_FETCH_TIMEOUT_S, trust_env=False) as client:
+                try:
+                    response = client.get(self._url)
+                except httpx.TransportError as error:
+                    raise _unreachable(self._url, error) from error
+            self.anchors = _anchors(response, self._url)
+
+    async def refresh_async(self, client: httpx.AsyncClient) -> None:
+        """Fetch the anchors again; raises as `refresh` does."""
+        if self._url:
+            try:
+                response = await client.get(self._url, timeout=_FETCH_TIMEOUT_S)
+            except httpx.TransportError as error:
+                raise _unreachable(self._url, error) from error
+            self.anchors = _anchors(response, self._url)
+
+
+def _unreachable(url: str, error: httpx.TransportError) -> RetryableError:
+    return RetryableError(f"no platform clock at {url}: {type(error).__name__} {error}")
+
+
+def _anchors(response: httpx.Response, url: str) -> Anchors:
+    if response.status_code >= httpx.codes.INTERNAL_SERVER_ERROR:
+        raise RetryableError(f"the platform clock at {url} answers {response.status_code}")
+    try:
+        return msgspec.json.decode(response.content, type=Anchors)
+    except msgspec.DecodeError as error:
+        raise FatalError(f"what answers at {url} is no platform clock: {error}") from error

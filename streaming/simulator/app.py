@@ -1,0 +1,103 @@
+"""Puts the simulator together and runs its two servers."""
+
+from __future__ import annotations
+
+import asyncio
+from types import TracebackType
+
+import structlog
+from aiohttp import web
+from picows import ws_create_server
+
+from streaming.errors import FatalError
+from streaming.simulator.backing import MarketBacking
+from streaming.simulator.faults import Faults
+from streaming.simulator.fred import MacroSource
+from streaming.simulator.http import World, application
+from streaming.simulator.hub import Hub
+from streaming.simulator.ledger import Ledger
+from streaming.simulator.market import SeededMarket
+from streaming.simulator.news import NewsWire
+from streaming.simulator.recording import RecordingBacking
+from streaming.simulator.settings import SimulatorOptions, SimulatorSettings
+from streaming.simulator.venue import Backing
+
+LEDGER_FILE = "source_ledger.json"
+
+log = structlog.get_logger(__name__)
+
+
+def build_world(settings: SimulatorSettings) -> World:
+    """Everything behind the sockets.
+
+    Raises:
+        FatalError: a replay without a capture, or a capture that cannot be read.
+    """
+    options = settings.simulator
+    ledger = Ledger(settings.data_dir / "run" / LEDGER_FILE, settings.source)
+    backing, wire = _replay(options, ledger) if settings.source == "replay" else _seeded(options)
+    faults = Faults()
+    return World(
+        backing=backing,
+        wire=wire,
+        macro=MacroSource(options.seed, options.fred_dir),
+        ledger=ledger,
+        faults=faults,
+        hub=Hub(backing, ledger, faults, options.tick_ms / 1000),
+    )
+
+
+def _seeded(options: SimulatorOptions) -> tuple[Backing, NewsWire]:
+    origin_us = options.origin_us()
+    market = SeededMarket(seed=options.seed, origin_us=origin_us, trades_per_second=options.trades_per_second)
+    backing = MarketBacking(market)
+    return backing, NewsWire(options.seed, [symbol.base for symbol in backing.symbols], origin_us)
+
+
+def _replay(options: SimulatorOptions, ledger: Ledger) -> tuple[Backing, NewsWire]:
+    if options.capture is None:
+        raise FatalError("a replay needs a recording: set CRYPTO_INTEL_SIMULATOR__CAPTURE to its folder")
+    backing = RecordingBacking(options.capture, options.speed, ledger.account.position_ns)
+    bases = list(dict.fromkeys(symbol.base for symbol in backing.symbols))
+    return backing, NewsWire(options.seed, bases, backing.start_us)
+
+
+class Simulator:
+    """The running simulator; an async context manager. Ports of 0 become those that were free."""
+
+    def __init__(self, settings: SimulatorSettings) -> None:
+        self._options = settings.simulator
+        self.world = build_world(settings)
+        self.ws_port = self._options.ws_port
+        self.rest_port = self._options.rest_port
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def __aenter__(self) -> Simulator:
+        hub = self.world.hub
+        self._ws = await ws_create_server(hub.accept, self._options.host, self.ws_port)
+        self.ws_port = self._ws.sockets[0].getsockname()[1]
+        self._runner = web.AppRunner(application(self.world), access_log=None, shutdown_timeout=1)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, self._options.host, self.rest_port).start()
+        self.rest_port = self._runner.addresses[0][1]
+        self._tasks = [asyncio.create_task(hub.play()), asyncio.create_task(hub.keep_ledger())]
+        log.info("simulator serves", source=self.world.ledger.account.source, ws=self.ws_port, rest=self.rest_port)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self.world.hub.cut()
+        self._ws.close()
+        await self._runner.cleanup()
+        self.world.ledger.write()
+
+    async def run_until(self, stop: asyncio.Event) -> None:
+        """Serve until `stop` is set; a player that fails ends the process loudly."""
+        waiting = asyncio.create_task(stop.wait())
+        done, _ = await asyncio.wait([waiting, *self._tasks], return_when=asyncio.FIRST_COMPLETED)
+        for task in done - {waiting}:
+            task.result()

@@ -1,0 +1,261 @@
+"""The REST side: Binance, NewsAPI, FRED and the simulator's own pages, as aiohttp handlers.
+
+Each handler parses its parameters, asks a pure function and answers in the venue's own envelope, errors too.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+
+import msgspec
+from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
+
+from streaming.clock import time_at, wall_us
+from streaming.errors import RejectedInput
+from streaming.simulator import fred, news, venue
+from streaming.simulator.faults import Faults, Injection
+from streaming.simulator.hub import Hub
+from streaming.simulator.ledger import Ledger
+
+MAX_TRADES = 1_000
+FRED_PER_MINUTE = 120
+
+
+@dataclass(frozen=True)
+class World:
+    """Everything that a request may ask about."""
+
+    backing: venue.Backing
+    wire: news.NewsWire
+    macro: fred.MacroSource
+    ledger: Ledger
+    faults: Faults
+    hub: Hub
+
+    def now_us(self) -> int:
+        """Platform time in microseconds."""
+        return time_at(self.backing.anchors, wall_us())
+
+    def today(self) -> date:
+        """Platform time's UTC day."""
+        return datetime.fromtimestamp(self.now_us() / 1e6, UTC).date()
+
+
+def application(world: World) -> web.Application:
+    """The web application with all routes."""
+    app = web.Application(middlewares=[_faulty(world.faults)])
+    routes: list[tuple[str, Handler]] = [
+        *_binance(world),
+        ("/v2/everything", _everything(world)),
+        *FredPages(world).routes,
+        *_own(world),
+    ]
+    app.add_routes([web.get(path, handler) for path, handler in routes])
+    app.add_routes([web.post("/sim/inject", _inject(world))])
+    return app
+
+
+def _json(content: object, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
+    body = msgspec.json.encode(content)
+    return web.Response(body=body, status=status, content_type="application/json", headers=headers)
+
+
+def _faulty(faults: Faults) -> Middleware:
+    @web.middleware
+    async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+        status = faults.next_rest_status() if request.path.startswith(("/api/", "/v2/", "/fred/")) else None
+        if status is None:
+            return await handler(request)
+        return _json({"code": -1, "msg": "injected fault"}, status, {"Retry-After": "1"} if status == 429 else None)
+
+    return middleware
+
+
+# --- Binance ---------------------------------------------------------------------------------------------------------
+
+
+def _binance(world: World) -> list[tuple[str, Handler]]:
+    by_name = {symbol.name: symbol for symbol in world.backing.symbols}
+
+    async def exchange_info(request: web.Request) -> web.Response:
+        listed = by_name
+        if "symbols" in request.query:
+            try:
+                wanted = msgspec.json.decode(request.query["symbols"], type=list[str])
+            except msgspec.DecodeError:
+                return _json({"code": -1100, "msg": "Illegal characters found in parameter 'symbols'."}, 400)
+            if not set(wanted) <= set(by_name):
+                return _json({"code": -1121, "msg": "Invalid symbol."}, 400)
+            listed = {name: by_name[name] for name in wanted}
+        return _json(venue.exchange_info(listed.values(), world.now_us() // 1000))
+
+    async def trades(request: web.Request) -> web.Response:
+        symbol = by_name.get(request.query.get("symbol", ""))
+        if symbol is None:
+            return _json({"code": -1121, "msg": "Invalid symbol."}, 400)
+        try:
+            limit = min(max(int(request.query.get("limit", "500")), 1), MAX_TRADES)
+            from_id = int(request.query["fromId"]) if "fromId" in request.query else None
+        except ValueError:
+            return _json({"code": -1100, "msg": "Illegal characters found in a parameter."}, 400)
+        found = world.backing.trades_from(symbol, from_id, limit)
+        world.ledger.served(symbol.market, [trade.trade_id for trade in found])
+        return _json(venue.rest_trades(found))
+
+    return [
+        ("/api/v3/exchangeInfo", exchange_info),
+        ("/api/v3/historicalTrades", trades),
+        ("/api/v3/trades", trades),
+    ]
+
+
+# --- NewsAPI ---------------------------------------------------------------------------------------------------------
+
+
+def _everything(world: World) -> Handler:
+    async def everything(request: web.Request) -> web.Response:
+        query = request.query
+        if not (request.headers.get("X-Api-Key") or query.get("apiKey")):
+            return _json(news.error("apiKeyMissing", "Your API key is missing."), 401)
+        if not query.get("q"):
+            return _json(news.error("parametersMissing", "Required parameters are missing."), 400)
+        try:
+            start = _instant(query["from"]) if "from" in query else 0
+            until = min(_instant(query["to"]), world.now_us()) if "to" in query else world.now_us()
+            size = min(max(int(query.get("pageSize", "20")), 1), news.MAX_PAGE_SIZE)
+            number = max(int(query.get("page", "1")), 1)
+        except ValueError:
+            return _json(news.error("parameterInvalid", "A parameter cannot be read."), 400)
+        words = news.query_words(query["q"])
+        found = [article for article in world.wire.published(start, until) if article.mentions(words)]
+        body = news.page(found, size, number)
+        world.ledger.published([article["url"] for article in body["articles"]])
+        return _json(body)
+
+    return everything
+
+
+def _instant(text: str) -> int:
+    moment = datetime.fromisoformat(text)
+    return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()) * 1_000_000
+
+
+# --- FRED ------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class FredPages:
+    """FRED's pages, under its limit of requests a minute."""
+
+    world: World
+    _recent: deque[float] = field(default_factory=deque)
+
+    @property
+    def routes(self) -> list[tuple[str, Handler]]:
+        """Paths and handlers."""
+        return [
+            ("/fred/series/observations", self._guarded(self._observations)),
+            ("/fred/series", self._guarded(self._series)),
+        ]
+
+    def _guarded(self, answer: Callable[[web.Request], web.Response]) -> Handler:
+        async def handler(request: web.Request) -> web.Response:
+            try:
+                return self._refusal(request) or answer(request)
+            except RejectedInput as error:
+                return _fred_error(400, error.detail)
+            except ValueError as error:
+                return _fred_error(400, f"Bad Request.  {error}")
+
+        return handler
+
+    def _refusal(self, request: web.Request) -> web.Response | None:
+        now = time.monotonic()
+        while self._recent and self._recent[0] < now - 60:
+            self._recent.popleft()
+        self._recent.append(now)
+        if len(self._recent) > FRED_PER_MINUTE:
+            return _fred_error(429, "Too Many Requests.  Exceeded Rate Limit", {"Retry-After": "5"})
+        if not request.query.get("api_key"):
+            return _fred_error(400, "Bad Request.  Variable api_key is not set.")
+        if request.query.get("file_type") != "json":
+            return _fred_error(400, "Bad Request.  The simulator serves file_type=json only.")
+        return None
+
+    def _observations(self, request: web.Request) -> web.Response:
+        today = self.world.today()
+        query = _fred_query(request, today)
+        return _json(fred.observations(self.world.macro, request.query.get("series_id", ""), query, today))
+
+    def _series(self, request: web.Request) -> web.Response:
+        return _json(fred.series(self.world.macro, request.query.get("series_id", ""), self.world.today()))
+
+
+def _fred_error(status: int, message: str, headers: dict[str, str] | None = None) -> web.Response:
+    return _json({"error_code": status, "error_message": message}, status, headers)
+
+
+def _fred_query(request: web.Request, today: date) -> fred.Query:
+    def day(name: str, default: date) -> date:
+        return date.fromisoformat(request.query[name]) if name in request.query else default
+
+    return fred.Query(
+        realtime_start=day("realtime_start", today),
+        realtime_end=day("realtime_end", today),
+        observation_start=day("observation_start", fred.Query.observation_start),
+        observation_end=day("observation_end", fred.FOREVER),
+        output_type=int(request.query.get("output_type", "1")),
+        sort_order="desc" if request.query.get("sort_order") == "desc" else "asc",
+        limit=int(request.query.get("limit", "100000")),
+        offset=int(request.query.get("offset", "0")),
+    )
+
+
+# --- The simulator's own ---------------------------------------------------------------------------------------------
+
+
+def _own(world: World) -> list[tuple[str, Handler]]:
+    async def clock(request: web.Request) -> web.Response:
+        return _json(world.backing.anchors)
+
+    async def stats(request: web.Request) -> web.Response:
+        account = world.ledger.account
+        return _json(
+            {
+                "source": account.source,
+                "ended": account.ended,
+                "clients": world.hub.clients,
+                "frames_sent": world.hub.frames_sent,
+                "articles": account.articles,
+                "injected": account.injected,
+                "now_us": world.now_us(),
+                "symbols": [symbol.name for symbol in world.backing.symbols],
+            }
+        )
+
+    async def ledger(request: web.Request) -> web.Response:
+        return _json(world.ledger.account)
+
+    async def health(request: web.Request) -> web.Response:
+        return _json({"status": "ok", "source": world.ledger.account.source})
+
+    return [("/sim/clock", clock), ("/sim/stats", stats), ("/sim/ledger", ledger), ("/health", health)]
+
+
+def _inject(world: World) -> Handler:
+    async def inject(request: web.Request) -> web.Response:
+        try:
+            injection = msgspec.json.decode(await request.read(), type=Injection)
+        except msgspec.DecodeError as error:
+            return _json({"error": str(error)}, 400)
+        world.faults.request(injection)
+        if injection.kind == "cut":
+            world.hub.cut()
+        return _json(injection)
+
+    return inject
