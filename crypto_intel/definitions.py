@@ -1,0 +1,57 @@
+"""The code location: the asset graph under defs/, with resources, jobs and sensors bound once.
+
+Loading touches neither network nor disk beyond the code, and reads no setting: a missing database or key shows when
+it is used, and by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from crypto_intel.automation import SENSORS
+from crypto_intel.jobs import hour_job, macro_job
+from crypto_intel.resources.delta_io import DeltaIOManager
+from crypto_intel.resources.fred import Fred
+from crypto_intel.resources.kafka import KafkaOffsets
+from crypto_intel.resources.lake import Lake
+from crypto_intel.resources.postgres import Postgres
+from crypto_intel.resources.spark import BatchSpark
+
+
+def default_resources() -> dict[str, Any]:
+    """Every resource by its key, configured by the environment when it is used."""
+    lake = Lake()
+    return {
+        "lake": lake,
+        "delta_io": DeltaIOManager(lake=lake),
+        "postgres": Postgres(),
+        "kafka": KafkaOffsets(),
+        "fred": Fred(),
+        "spark": BatchSpark(),
+    }
+
+
+def build_defs(*, resource_overrides: Mapping[str, Any] | None = None) -> dg.Definitions:
+    """The whole graph; tests give resources of their own.
+
+    Args:
+        resource_overrides: resources by key that replace the default ones.
+    """
+    bound = dg.Definitions(
+        resources={**default_resources(), **(resource_overrides or {})},
+        jobs=[hour_job, macro_job],
+        sensors=SENSORS,
+        # One process a run: a process a step would load Polars, Dagster and Spark's client once for each asset.
+        executor=dg.in_process_executor,
+    )
+    return dg.Definitions.merge(dg.load_from_defs_folder(path_within_project=Path(__file__).parent), bound)
+
+
+@dg.definitions
+def defs() -> dg.Definitions:
+    """What Dagster loads."""
+    return build_defs()

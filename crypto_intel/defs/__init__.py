@@ -1,0 +1,1 @@
+"""The asset graph. Folder = layer = asset group = first part of the key; everything at module level here is loaded."""

@@ -1,0 +1,19 @@
+"""Alerts: every rule that fired, as one materialization each; alerts_sensor reports them."""
+
+import dagster as dg
+
+from crypto_intel.alerting import ALERT_KEY
+from crypto_intel.contracts.serving import ALERTS
+from crypto_intel.observing import JOBS
+from crypto_intel.specs import OWNERS, column_schema
+
+alert = dg.AssetSpec(
+    ALERT_KEY,
+    deps=[JOBS["live"]],
+    description=f"{ALERTS.doc} One materialization an alert, with its evidence.",
+    group_name="alerts",
+    kinds={"postgres"},
+    owners=OWNERS,
+    tags={"layer": "alerts", "mode": "streaming"},
+    metadata={"dagster/column_schema": column_schema(ALERTS.columns), "dagster/table_name": "public.alerts"},
+)

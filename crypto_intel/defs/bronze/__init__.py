@@ -1,0 +1,1 @@
+"""Tables as they come from Kafka: one row per record, written by the Spark application."""

@@ -1,0 +1,1 @@
+"""Tables recomputed from silver, hour by hour."""

@@ -1,0 +1,63 @@
+"""gold.market_enriched by hour: bars, the news around them, macro values as known then."""
+
+from datetime import timedelta
+from typing import Any
+
+import dagster as dg
+import polars as pl
+
+from crypto_intel.contracts.settings import Settings
+from crypto_intel.contracts.tables import BRONZE_NEWS, GOLD_BARS_1M, GOLD_MARKET_ENRICHED, MACRO_FRED_OBSERVATIONS
+from crypto_intel.core.enrich import NEWS_WINDOW_S, enrich
+from crypto_intel.core.hours import HOUR, hour_start
+from crypto_intel.reports import describe_rows
+from crypto_intel.resources.lake import Lake
+from crypto_intel.specs import HOURLY, key_of, table_args
+
+MACRO_YEARS_BACK = 2
+"""A value of January may be of November, and its year before of the November before that."""
+
+_macro = dg.AssetDep(
+    key_of(MACRO_FRED_OBSERVATIONS),
+    partition_mapping=dg.TimeWindowPartitionMapping(
+        start_offset=-MACRO_YEARS_BACK, allow_nonexistent_upstream_partitions=True
+    ),
+)
+
+
+@dg.asset(
+    **table_args(GOLD_MARKET_ENRICHED, {"polars", "deltalake"}),
+    ins={"bars": dg.AssetIn(key_of(GOLD_BARS_1M))},
+    deps=[key_of(BRONZE_NEWS), _macro],
+    partitions_def=HOURLY,
+    code_version="1",
+)
+def market_enriched(
+    context: dg.AssetExecutionContext, bars: pl.LazyFrame, lake: Lake
+) -> dg.MaterializeResult[pl.DataFrame]:
+    """Final rows of the hour; those that did not change since an earlier run keep their revision."""
+    start = hour_start(context.partition_key)
+    reach = timedelta(seconds=NEWS_WINDOW_S)
+    known_at = lake.platform_time()
+    if known_at is None:
+        raise dg.Failure("no heartbeat in bronze.feed_status: the platform clock is unknown", allow_retries=False)
+    first, last = start - reach, start + HOUR + reach
+    years = [str(year) for year in range(start.year - MACRO_YEARS_BACK, start.year + 1)]
+    rows = enrich(
+        bars.collect(),
+        lake.scan(BRONZE_NEWS)
+        .filter(
+            pl.col("event_date").is_between(first.date(), last.date()), pl.col("published_at").is_between(first, last)
+        )
+        .collect(),
+        lake.scan(MACRO_FRED_OBSERVATIONS).filter(pl.col("observation_year").is_in(years)).collect(),
+        known_at=known_at,
+        before=lake.scan(GOLD_MARKET_ENRICHED).filter(pl.col("event_hour") == context.partition_key).collect(),
+    )
+    facts: dict[str, Any] = {
+        "news_rows": rows.filter(pl.col("news_count") > 0).height,
+        "macro_rows": rows.filter(pl.col("fed_funds_pct").is_not_null()).height,
+        "newest_revision": rows["revision"].max() if rows.height else 0,
+        "source": Settings().source,
+    }
+    return dg.MaterializeResult(value=rows, metadata={**describe_rows(rows, GOLD_MARKET_ENRICHED), **facts})

@@ -1,0 +1,1 @@
+"""Tables that PostgreSQL or Supabase serves."""

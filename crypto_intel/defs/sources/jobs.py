@@ -1,0 +1,50 @@
+"""Streaming queries of the Spark application, observed through what each reports after a batch."""
+
+from collections.abc import Iterator
+
+import dagster as dg
+
+from crypto_intel.contracts.tables import SILVER_BAR_NEWS, SILVER_BARS_1M, SILVER_BARS_5M
+from crypto_intel.observing import JOBS, TOPICS, observe_jobs
+from crypto_intel.resources.postgres import Postgres
+from crypto_intel.specs import OWNERS, key_of
+
+_DOCS = {
+    "ingest": "Every record of every topic into bronze, whole.",
+    "bars": "Trades into 1-minute and 5-minute bars, each written once when its window closes.",
+    "bar_news": "Bars joined with news within five minutes.",
+    "live": "Seconds-fresh prices into PostgreSQL and Redis, and the first alert rule.",
+    "publish_bars": "Streamed bars into PostgreSQL, and provisional market_enriched rows.",
+    "publish_news": "Streamed pairs of bar and article into PostgreSQL, which revises the provisional rows.",
+}
+_DEPS = {
+    "ingest": [key for topic, key in TOPICS.items() if topic != "alerts"],
+    "bars": [TOPICS["trades"]],
+    "bar_news": [TOPICS["news"], key_of(SILVER_BARS_1M)],
+    "live": [TOPICS["trades"]],
+    "publish_bars": [key_of(SILVER_BARS_1M), key_of(SILVER_BARS_5M)],
+    "publish_news": [key_of(SILVER_BAR_NEWS)],
+}
+
+
+@dg.multi_observable_source_asset(
+    name="streaming_jobs",
+    can_subset=True,
+    specs=[
+        dg.AssetSpec(
+            key,
+            deps=_DEPS[job],
+            description=_DOCS[job],
+            group_name="sources",
+            kinds={"spark", "python"},
+            owners=OWNERS,
+            tags={"layer": "sources", "mode": "streaming"},
+        )
+        for job, key in JOBS.items()
+    ],
+)
+def streaming_jobs(context: dg.AssetExecutionContext, postgres: Postgres) -> Iterator[dg.ObserveResult]:
+    """Lag, rate, watermark, delay and state of each query."""
+    for observed in observe_jobs(postgres):
+        if observed.key in context.selected_asset_keys:
+            yield observed.result()

@@ -1,0 +1,146 @@
+"""Observations of what Dagster does not run: topics, streaming queries, streamed tables.
+
+One function a kind; assets call them when a person asks for an observation, the observing sensor calls them every few
+seconds and hands their events to Dagster without a run. Figures are numbers, so that the UI plots them over time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import dagster as dg
+import msgspec
+from dagster._core.definitions.data_version import DATA_VERSION_TAG
+from psycopg.rows import dict_row
+
+from crypto_intel.contracts.columns import Table
+from crypto_intel.contracts.settings import Settings, Topics
+from crypto_intel.contracts.tables import TABLES
+from crypto_intel.resources.kafka import KafkaOffsets, TopicOffsets
+from crypto_intel.resources.lake import Lake, TableFacts
+from crypto_intel.resources.postgres import Postgres
+from crypto_intel.specs import key_of, source_key
+
+TOPICS = {name: source_key(f"{name}_topic") for name in Topics.model_fields}
+"""Asset key of each topic, by its name in the settings."""
+
+JOBS = {
+    name: source_key(f"{name}_job") for name in ("ingest", "bars", "bar_news", "live", "publish_bars", "publish_news")
+}
+"""Asset key of each streaming query."""
+
+BRONZE_TABLES = [table for table in TABLES.values() if table.layer == "bronze"]
+STREAMED_SILVER_TABLES = [table for table in TABLES.values() if table.layer == "silver" and table.writer == "spark"]
+
+
+@dataclass(frozen=True)
+class Observed:
+    """One look at an asset: figures, and what stands for its content (a version that changes when it does)."""
+
+    key: dg.AssetKey
+    version: str
+    metadata: Mapping[str, Any]
+
+    def result(self) -> dg.ObserveResult:
+        """As an observable asset returns it."""
+        return dg.ObserveResult(self.key, metadata=self.metadata, data_version=dg.DataVersion(self.version))
+
+    def event(self) -> dg.AssetObservation:
+        """As a sensor reports it, without a run."""
+        return dg.AssetObservation(self.key, metadata=self.metadata, tags={DATA_VERSION_TAG: self.version})
+
+
+def observe_topics(kafka: KafkaOffsets) -> list[Observed]:
+    """Every topic that exists: end offsets, records, partitions.
+
+    Raises:
+        TransientError: the brokers do not answer.
+    """
+    names = Settings().topics.model_dump()
+    found = {offsets.topic: offsets for offsets in kafka.read(list(names.values()))}
+    return [_topic(TOPICS[kind], found[name]) for kind, name in names.items() if name in found]
+
+
+def _topic(key: dg.AssetKey, offsets: TopicOffsets) -> Observed:
+    ends = offsets.end_offsets
+    figures = {
+        "topic": offsets.topic,
+        "records": offsets.records,
+        "end_offset_sum": sum(ends.values()),
+        "partitions": len(ends),
+        **{f"end_offset_p{partition}": end for partition, end in ends.items()},
+    }
+    return Observed(key, ",".join(str(end) for end in ends.values()), figures)
+
+
+def observe_jobs(postgres: Postgres) -> list[Observed]:
+    """Every streaming query that has reported: lag, rates, watermark, delay, state.
+
+    Raises:
+        NotConfigured, TransientError: PostgreSQL is not named, or does not answer.
+    """
+    with postgres.connect() as connection, connection.cursor(row_factory=dict_row) as cursor:
+        rows = cursor.execute("SELECT *, now() AS asked_at FROM ops.stream_progress").fetchall()
+    return [_job(JOBS[row["query"]], row) for row in rows if row["query"] in JOBS]
+
+
+def _job(key: dg.AssetKey, row: Mapping[str, Any]) -> Observed:
+    age_s = (row["asked_at"] - row["updated_at"]).total_seconds()
+    numbers = ("batch_id", "input_rows", "rows_total", "rows_per_second", "batch_ms", "lag_records")
+    states = ("event_time_delay_s", "state_rows", "state_bytes", "late_rows")
+    figures: dict[str, Any] = {name: row[name] for name in (*numbers, *states) if row[name] is not None}
+    figures |= {"report_age_s": round(age_s, 1), "updated_at": _time(row["updated_at"])}
+    if row["watermark"]:
+        figures["watermark"] = _time(row["watermark"])
+    if row["end_offsets"]:
+        figures["end_offsets"] = dg.MetadataValue.json(row["end_offsets"])
+    return Observed(key, f"{row['run_id']}:{row['batch_id']}", figures)
+
+
+def observe_tables(lake: Lake, tables: Sequence[Table]) -> list[Observed]:
+    """Every table that is there: Delta version, rows, files, bytes, newest event time."""
+    facts = [(table, lake.facts(table)) for table in tables]
+    return [_table(table, fact) for table, fact in facts if fact is not None]
+
+
+def _table(table: Table, facts: TableFacts) -> Observed:
+    figures: dict[str, Any] = {
+        "delta_version": facts.version,
+        "dagster/row_count": facts.rows,
+        "rows": facts.rows,
+        "files": facts.files,
+        "size_bytes": facts.size_bytes,
+    }
+    if facts.newest:
+        figures["newest"] = _time(facts.newest)
+        figures["newest_epoch_s"] = facts.newest.timestamp()
+    return Observed(key_of(table), str(facts.version), figures)
+
+
+def with_rate(seen: Sequence[Observed], before: str | None, now: float) -> tuple[list[Observed], str]:
+    """Observations of topics with their growth since the last look, and what the next look compares with.
+
+    Args:
+        seen: observations; those with `end_offset_sum` get `records_per_s`.
+        before: what the last call returned; None at first.
+        now: wall clock in seconds.
+    """
+    last: dict[str, tuple[float, int]] = msgspec.json.decode(before) if before else {}
+    rated = []
+    for look in seen:
+        name, end = look.key.to_user_string(), look.metadata.get("end_offset_sum")
+        observed = look
+        if end is not None and name in last and now > last[name][0]:
+            rate = (end - last[name][1]) / (now - last[name][0])
+            observed = Observed(look.key, look.version, {**look.metadata, "records_per_s": round(rate, 2)})
+        if end is not None:
+            last[name] = (now, end)
+        rated.append(observed)
+    return rated, msgspec.json.encode(last).decode()
+
+
+def _time(moment: datetime) -> dg.TimestampMetadataValue:
+    return dg.MetadataValue.timestamp(moment)

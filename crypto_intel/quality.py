@@ -1,0 +1,272 @@
+"""Checks as Dagster knows them: factories from the contracts, and the judgement of streams by the platform clock.
+
+What belongs here: wiring of core's judgements to assets. What does not: the judgements (core/checks.py, compare.py,
+freshness.py) and where they stand in the graph (defs/quality). Each check says its severity and what to do.
+"""
+
+# No postponed annotations here: Dagster reads the types of a check's context and resources.
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import dagster as dg
+import polars as pl
+
+from crypto_intel.contracts.columns import Table
+from crypto_intel.contracts.serving import MARKET_ENRICHED as SERVED_ENRICHED
+from crypto_intel.contracts.settings import Settings
+from crypto_intel.contracts.tables import (
+    BRONZE_FEED_STATUS,
+    BRONZE_NEWS,
+    BRONZE_TRADES,
+    GOLD_MARKET_ENRICHED,
+    MACRO_FRED_OBSERVATIONS,
+    SILVER_BAR_NEWS,
+    SILVER_BARS_1M,
+    SILVER_BARS_5M,
+    SILVER_TRADES,
+)
+from crypto_intel.core.checks import Findings, check_rows
+from crypto_intel.core.freshness import Freshness
+from crypto_intel.core.hours import read_clocks
+from crypto_intel.core.macro import known_on
+from crypto_intel.reports import markdown
+from crypto_intel.resources.lake import Lake
+from crypto_intel.resources.postgres import Postgres
+from crypto_intel.specs import key_of
+
+RECENT = timedelta(minutes=2)
+"""Stretch before a streamed table's newest row that its contract check reads: a sensor judges it every minute."""
+
+MAX_RECENT_ROWS = 50_000
+"""Bound of what such a check reads, however busy the market."""
+
+DEAD_AFTER = timedelta(seconds=30)
+"""Feeds beat every 2 s; Kafka taking nothing for this long (wall clock) means that the feed is dead, not quiet."""
+
+
+@dataclass(frozen=True)
+class Readers:
+    """What checks read from."""
+
+    lake: Lake
+    postgres: Postgres
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A check's verdict and what people see of it."""
+
+    passed: bool
+    metadata: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class StreamCheck:
+    """A check that no run triggers: judged by a sensor every minute, and by a person's click.
+
+    `remedy` says what to do when it fails.
+    """
+
+    key: dg.AssetKey
+    name: str
+    description: str
+    remedy: str
+    judge: Callable[[Readers], Outcome]
+    severity: dg.AssetCheckSeverity = dg.AssetCheckSeverity.ERROR
+
+    def definition(self) -> dg.AssetChecksDefinition:
+        """The check as a run executes it."""
+
+        @dg.asset_check(asset=self.key, name=self.name, description=f"{self.description} If not: {self.remedy}")
+        def judge(lake: Lake, postgres: Postgres) -> dg.AssetCheckResult:
+            outcome = self.judge(Readers(lake, postgres))
+            return dg.AssetCheckResult(passed=outcome.passed, severity=self.severity, metadata=outcome.metadata)
+
+        return judge
+
+    def evaluation(self, readers: Readers) -> dg.AssetCheckEvaluation:
+        """The check as a sensor reports it, without a run."""
+        outcome = self.judge(readers)
+        return dg.AssetCheckEvaluation(
+            asset_key=self.key,
+            check_name=self.name,
+            passed=outcome.passed,
+            metadata=outcome.metadata,
+            severity=self.severity,
+        )
+
+
+def contract_check(table: Table, partitions: dg.PartitionsDefinition[Any]) -> dg.AssetChecksDefinition:
+    """A blocking check: the partitions that a run wrote keep their contract, or nothing downstream runs."""
+
+    @dg.asset_check(
+        asset=key_of(table),
+        name="contract",
+        blocking=True,
+        partitions_def=partitions,
+        description="Types, nulls, ranges, allowed values, unique key, as the contract says. If not: look at the failing column below, mend its source, and materialize the partition again.",
+    )
+    def contract(context: dg.AssetCheckExecutionContext, lake: Lake) -> dg.AssetCheckResult:
+        keys = list(context.op_execution_context.partition_keys)
+        rows = lake.scan(table).filter(pl.col(table.partition_by[0]).is_in(keys)).collect()
+        outcome = _contract_outcome(check_rows(rows, table))
+        return dg.AssetCheckResult(passed=outcome.passed, metadata=outcome.metadata)
+
+    return contract
+
+
+def recent_rows_check(table: Table) -> StreamCheck:
+    """A check that warns: the newest rows of a streamed table keep its contract; a stream cannot be blocked."""
+
+    def judge(readers: Readers) -> Outcome:
+        facts = readers.lake.facts(table)
+        if facts is None or facts.newest is None:
+            return Outcome(passed=True, metadata={"rows_checked": 0})
+        since = facts.newest - RECENT
+        recent = readers.lake.scan(table).filter(
+            (pl.col(table.partition_by[0]) >= since.date()) & (pl.col(str(table.time_column)) >= since)
+        )
+        return _contract_outcome(check_rows(recent.head(MAX_RECENT_ROWS).collect(), table))
+
+    return StreamCheck(
+        key_of(table),
+        "contract_of_recent_rows",
+        "The newest rows keep the contract: types, nulls, ranges, allowed values, unique key.",
+        "the job that writes the table lets a fault through; its transform and its producer are named in the lineage.",
+        judge,
+        dg.AssetCheckSeverity.WARN,
+    )
+
+
+def _contract_outcome(findings: Findings) -> Outcome:
+    metadata: dict[str, Any] = {"rows_checked": findings.row_count, "rules_broken": len(findings.failures)}
+    if findings.failures:
+        metadata["failures"] = dg.MetadataValue.md(markdown(pl.DataFrame(findings.failures)))
+    return Outcome(findings.passed, metadata)
+
+
+def freshness_check(
+    key: dg.AssetKey,
+    bound: timedelta,
+    newest: Callable[[Readers], datetime | None],
+    remedy: str,
+    *,
+    is_due: Callable[[Readers, datetime], bool] = lambda _readers, _clock: True,
+) -> StreamCheck:
+    """A check that the newest row is at most `bound` behind the platform clock.
+
+    Args:
+        newest: event time of the asset's newest row; None without one.
+        is_due: whether, at a platform time, a row is owed at all.
+    """
+
+    def judge(readers: Readers) -> Outcome:
+        clock = readers.lake.platform_time()
+        found = Freshness(newest(readers), clock, bound)
+        passed = found.is_fresh or (clock is not None and found.newest is None and not is_due(readers, clock))
+        metadata: dict[str, Any] = {"bound_s": bound.total_seconds()}
+        if found.age is not None:
+            metadata["age_s"] = round(found.age.total_seconds(), 1)
+        for name, moment in (("newest", found.newest), ("platform_clock", found.clock)):
+            if moment:
+                metadata[name] = dg.MetadataValue.timestamp(moment)
+        return Outcome(passed, metadata)
+
+    seconds = int(bound.total_seconds())
+    return StreamCheck(
+        key, "freshness", f"The newest row is at most {seconds} s behind the platform clock.", remedy, judge
+    )
+
+
+def _newest(table: Table) -> Callable[[Readers], datetime | None]:
+    def read(readers: Readers) -> datetime | None:
+        facts = readers.lake.facts(table)
+        return facts.newest if facts else None
+
+    return read
+
+
+def _newest_served(readers: Readers) -> datetime | None:
+    with readers.postgres.connect() as connection:
+        row = connection.execute("SELECT max(window_start) FROM public.market_enriched").fetchone()
+    return row[0] if row else None
+
+
+def _newest_macro(readers: Readers) -> datetime | None:
+    clock = readers.lake.platform_time()
+    if clock is None:
+        return None
+    years = [str(clock.year - 1), str(clock.year)]
+    rows = readers.lake.scan(MACRO_FRED_OBSERVATIONS).filter(pl.col("observation_year").is_in(years)).collect()
+    newest = known_on(rows, clock.date())["observation_date"].max()
+    return datetime.combine(newest, datetime.min.time(), UTC) if newest else None  # type: ignore[arg-type]
+
+
+def _first_hour_is_over(readers: Readers, clock: datetime) -> bool:
+    oldest = readers.lake.time_spans(BRONZE_TRADES)["oldest"].min()
+    return isinstance(oldest, datetime) and clock - oldest > BATCH_BOUND
+
+
+def _macro_is_wanted(readers: Readers, _clock: datetime) -> bool:
+    return readers.lake.open(MACRO_FRED_OBSERVATIONS) is not None
+
+
+def _feeds_alive(readers: Readers) -> Outcome:
+    newest = readers.lake.platform_time()
+    if newest is None:
+        return Outcome(passed=True, metadata={"feeds": 0})
+    since = newest - RECENT
+    status = readers.lake.scan(BRONZE_FEED_STATUS).filter(
+        (pl.col("event_date") >= since.date()) & (pl.col("event_time") >= since)
+    )
+    now = datetime.now(UTC)
+    silent_s: dict[str, float] = {}
+    for clocks in (read_clocks(status, topic) for topic in (Settings().topics.trades, Settings().topics.news)):
+        for place, clock in clocks.items():
+            silent_s[place] = 0.0 if clock.ended else round((now - clock.taken_at).total_seconds(), 1)
+    worst = max(silent_s.values(), default=0.0)
+    return Outcome(worst <= DEAD_AFTER.total_seconds(), {"silent_s": worst, "by_feed": dg.MetadataValue.json(silent_s)})
+
+
+BATCH_BOUND = timedelta(hours=2, minutes=15)
+"""The running hour, the one before it until its end is drained (6 minutes), and the run itself."""
+
+_CHECK_STREAM = "look at the streaming job in front of it (lag, report age), then at its log."
+_CHECK_HOURS = "look at hour_closed_sensor's last ticks and at the last market_hour runs."
+
+STREAM_CHECKS: list[StreamCheck] = [
+    *(recent_rows_check(t) for t in (BRONZE_TRADES, BRONZE_NEWS, BRONZE_FEED_STATUS)),
+    *(recent_rows_check(t) for t in (SILVER_BARS_1M, SILVER_BARS_5M, SILVER_BAR_NEWS)),
+    StreamCheck(
+        key_of(BRONZE_FEED_STATUS),
+        "feeds_alive",
+        f"Kafka took a heartbeat of every feed within {int(DEAD_AFTER.total_seconds())} s, or the feed said it ended.",
+        "the producer is down or cut off from its venue; its log says which.",
+        _feeds_alive,
+    ),
+    freshness_check(key_of(BRONZE_TRADES), timedelta(minutes=2), _newest(BRONZE_TRADES), _CHECK_STREAM),
+    freshness_check(key_of(SILVER_BARS_1M), timedelta(minutes=5), _newest(SILVER_BARS_1M), _CHECK_STREAM),
+    freshness_check(
+        key_of(SILVER_TRADES), BATCH_BOUND, _newest(SILVER_TRADES), _CHECK_HOURS, is_due=_first_hour_is_over
+    ),
+    freshness_check(
+        key_of(GOLD_MARKET_ENRICHED),
+        BATCH_BOUND,
+        _newest(GOLD_MARKET_ENRICHED),
+        _CHECK_HOURS,
+        is_due=_first_hour_is_over,
+    ),
+    freshness_check(
+        key_of(MACRO_FRED_OBSERVATIONS),
+        timedelta(days=10),
+        _newest_macro,
+        "look at macro_sensor's last ticks and at FRED's answer in the last macro_years run.",
+        is_due=_macro_is_wanted,
+    ),
+    freshness_check(
+        dg.AssetKey(["publish", SERVED_ENRICHED.name]), timedelta(minutes=5), _newest_served, _CHECK_STREAM
+    ),
+]
+"""Every check that stream_checks_sensor judges."""

@@ -1,0 +1,98 @@
+"""Guarantee: rows of the lake become rows of a served PostgreSQL table in one transaction, all or none, any number of
+times: upserts on the contract's key. What the database's own triggers keep (a final row is never overwritten by a
+provisional one, a revision grows only when something changed) holds for these writes too.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import dagster as dg
+import polars as pl
+import psycopg
+from psycopg import sql
+
+from crypto_intel.contracts.serving import ServedTable
+from crypto_intel.resources.postgres import Postgres
+
+NOT_CONTENT = ("revision", "known_at", "fetched_at")
+"""Columns that say when something was learned and not what; agreement is about the rest."""
+
+
+@dataclass(frozen=True)
+class Published:
+    """What an upsert did: rows given, rows new or changed, and how many of the given rows the table now holds equal."""
+
+    given: int
+    changed: int
+    agreeing: int
+
+    @property
+    def agrees(self) -> bool:
+        """Every row given stands in the table as it was given."""
+        return self.given == self.agreeing
+
+
+def upsert(connection: psycopg.Connection[Any], table: ServedTable, rows: pl.DataFrame) -> Published:
+    """Upsert rows into a served table and compare the table with them, within the connection's transaction.
+
+    Args:
+        rows: columns of the table, at least; one row per key.
+    """
+    frame = rows.select(table.column_names)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            sql.SQL("CREATE TEMP TABLE stage (LIKE public.{}) ON COMMIT DROP").format(sql.Identifier(table.name))
+        )
+        with cursor.copy(sql.SQL("COPY stage ({}) FROM STDIN").format(_names(table.column_names))) as copy:
+            for row in frame.iter_rows():
+                copy.write_row(row)
+        cursor.execute(_upsert_sql(table))
+        changed = cursor.rowcount
+        cursor.execute(_agreement_sql(table))
+        counted = cursor.fetchone()
+        cursor.execute("DROP TABLE stage")
+    return Published(given=frame.height, changed=changed, agreeing=counted[0] if counted else 0)
+
+
+def publish_rows(postgres: Postgres, table: ServedTable, rows: pl.LazyFrame) -> dg.MaterializeResult[Any]:
+    """Upsert rows into a served table, and say how many changed it and whether it agrees with the lake."""
+    with postgres.connect() as connection:
+        done = upsert(connection, table, rows.collect())
+    figures = {"dagster/row_count": done.given, "rows_changed": done.changed, "rows_agreeing": done.agreeing}
+    return dg.MaterializeResult(metadata={**figures, "agrees_with_lake": done.agrees})
+
+
+def _names(names: list[str], prefix: str = "") -> sql.Composed:
+    parts = [sql.Identifier(prefix, name) if prefix else sql.Identifier(name) for name in names]
+    return sql.SQL(", ").join(parts)
+
+
+def _upsert_sql(table: ServedTable) -> sql.Composed:
+    others = [name for name in table.column_names if name not in table.key]
+    content = [name for name in others if name not in NOT_CONTENT]
+    updates = [sql.SQL("{0} = excluded.{0}").format(sql.Identifier(name)) for name in others]
+    return sql.SQL(
+        "INSERT INTO public.{table} AS t ({names}) SELECT {names} FROM stage ORDER BY {key} "
+        "ON CONFLICT ({key}) DO UPDATE SET {updates} WHERE ({old}) IS DISTINCT FROM ({new})"
+    ).format(
+        table=sql.Identifier(table.name),
+        names=_names(table.column_names),
+        key=_names(list(table.key)),
+        updates=sql.SQL(", ").join(updates),
+        old=_names(content, "t"),
+        new=_names(content, "excluded"),
+    )
+
+
+def _agreement_sql(table: ServedTable) -> sql.Composed:
+    content = [name for name in table.column_names if name not in (*NOT_CONTENT, *table.key)]
+    return sql.SQL(
+        "SELECT count(*) FROM stage JOIN public.{table} AS t USING ({key}) WHERE ({new}) IS NOT DISTINCT FROM ({old})"
+    ).format(
+        table=sql.Identifier(table.name),
+        key=_names(list(table.key)),
+        new=_names(content, "stage"),
+        old=_names(content, "t"),
+    )

@@ -1,0 +1,44 @@
+"""Settings that only the Dagster code location adds: FRED, the batch Spark session, and an S3 lake's access.
+
+Read when a resource is used, never at import, so that the graph loads without any of them.
+"""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, Field, SecretStr
+
+from crypto_intel.contracts.settings import Settings
+
+
+class Fred(BaseModel):
+    """How to reach FRED, or the simulator that speaks its protocol."""
+
+    url: str = "https://api.stlouisfed.org"
+    api_key: SecretStr | None = Field(default=None, description="Free of charge at fred.stlouisfed.org.")
+    requests_per_minute: int = Field(default=120, ge=1, description="FRED's own limit; more is answered with 429.")
+    timeout_s: float = Field(default=30, gt=0)
+
+
+class BatchSpark(BaseModel):
+    """The short-lived session of a batch run; the streaming application has its own settings."""
+
+    master: str = "local[1]"
+    driver_memory: str = Field(default="700m", pattern=r"^\d+[mg]$")
+
+
+class LakeStorage(BaseModel):
+    """Access to a lake on S3; what is unset comes from the AWS environment as usual."""
+
+    region: str | None = None
+    endpoint: str | None = None
+    access_key_id: str | None = None
+    secret_access_key: SecretStr | None = None
+    allow_http: bool | None = None
+
+
+class PlatformSettings(Settings):
+    """Everything that the code location reads."""
+
+    fred: Fred = Fred()
+    batch_spark: BatchSpark = BatchSpark()
+    lake_storage: LakeStorage = LakeStorage()

@@ -1,0 +1,108 @@
+"""Dagster's words for our contracts: keys, partitions, owners, kinds, column schemas.
+
+What belongs here: what more than one asset definition needs to say what it is. What does not: what it does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import dagster as dg
+
+from crypto_intel.contracts.columns import Column, Table
+from crypto_intel.contracts.serving import ServedTable
+from crypto_intel.core.hours import HOUR_FORMAT
+
+OWNERS = ["team:market-data"]
+
+HOURLY = dg.HourlyPartitionsDefinition(start_date="2024-01-01-00", timezone="UTC", fmt=HOUR_FORMAT)
+"""Partition keys are the values of the partition column event_hour. Begins before the oldest recording we replay."""
+
+YEARLY = dg.TimeWindowPartitionsDefinition(
+    start="1980", fmt="%Y", cron_schedule="0 0 1 1 *", timezone="UTC", end_offset=1
+)
+"""Years of observation dates, the running one included."""
+
+
+def key_of(table: Table) -> dg.AssetKey:
+    """Asset key of a table of the lake: [layer, table]."""
+    return dg.AssetKey([table.layer, table.name])
+
+
+def column_schema(columns: Sequence[Column]) -> dg.TableSchema:
+    """Columns as the UI shows them: name, type, description, constraints."""
+    return dg.TableSchema([_column(column) for column in columns])
+
+
+def _column(column: Column) -> dg.TableColumn:
+    rules = [f">= {column.minimum:g}"] if column.minimum is not None else []
+    rules += [f"<= {column.maximum:g}"] if column.maximum is not None else []
+    rules += [f"one of {', '.join(column.allowed)}"] if column.allowed else []
+    return dg.TableColumn(
+        name=column.name,
+        type=column.type,
+        description=column.doc,
+        constraints=dg.TableColumnConstraints(nullable=column.nullable, other=rules),
+    )
+
+
+def table_metadata(table: Table) -> dict[str, Any]:
+    """Definition metadata of an asset that is a table of the lake."""
+    return {
+        "dagster/column_schema": column_schema(table.columns),
+        "dagster/table_name": table.full_name,
+        "key": list(table.key),
+        "partitioned_by": list(table.partition_by),
+        "writer": table.writer,
+    }
+
+
+def table_args(table: Table, kinds: set[str], tags: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """Arguments of `dg.asset` for a table that Dagster writes: all that follows from the contract."""
+    return {
+        "key": key_of(table),
+        "group_name": table.layer,
+        "description": table.doc,
+        "kinds": kinds,
+        "owners": OWNERS,
+        "tags": {"layer": table.layer, "mode": "batch", **(tags or {})},
+        "metadata": table_metadata(table),
+        "io_manager_key": "delta_io",
+    }
+
+
+def streamed_table_spec(table: Table, deps: Sequence[dg.AssetKey]) -> dg.AssetSpec:
+    """A table that the Spark application writes, as an asset that Dagster observes."""
+    return dg.AssetSpec(
+        key_of(table),
+        deps=deps,
+        description=table.doc,
+        group_name=table.layer,
+        kinds={"spark", "deltalake"},
+        owners=OWNERS,
+        tags={"layer": table.layer, "mode": "streaming"},
+        metadata=table_metadata(table),
+    )
+
+
+def served_spec_args(table: ServedTable, kinds: set[str] | None = None) -> dict[str, Any]:
+    """Arguments of `dg.asset` for a table that PostgreSQL (or Supabase) serves."""
+    return {
+        "key": dg.AssetKey(["publish", table.name]),
+        "group_name": "publish",
+        "description": f"{table.doc} Served by PostgreSQL or Supabase as public.{table.name}.",
+        "kinds": kinds or {"postgres", "supabase"},
+        "owners": OWNERS,
+        "tags": {"layer": "publish", "mode": "batch"},
+        "metadata": {
+            "dagster/column_schema": column_schema(table.columns),
+            "dagster/table_name": f"public.{table.name}",
+            "key": list(table.key),
+        },
+    }
+
+
+def source_key(name: str) -> dg.AssetKey:
+    """Asset key of a feed, a topic or a streaming job."""
+    return dg.AssetKey(["sources", name])
