@@ -6,6 +6,7 @@ stream and this batch share.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 import polars as pl
@@ -18,6 +19,7 @@ from crypto_intel.core.hours import HOUR, event_hour
 from crypto_intel.core.trades import last_before
 from crypto_intel.resources.lake import Lake
 from crypto_intel.resources.spark import BatchSpark
+from streaming.transforms.batch import batch_bars
 
 FEED_MARGIN = timedelta(minutes=6)
 """Heartbeats this far around the hour tell whether the feed was alive at its edges."""
@@ -55,23 +57,17 @@ _TRADE_COLUMNS = [name for name in SILVER_TRADES.column_names if name != "event_
 _BEFORE_DDL = "venue string, symbol string, trade_id bigint, price decimal(38,18)"
 
 
-class _market_bars:  # noqa: N801 - a function with its data: Spark pickles it and calls it once a market
-    """(trades, last trade before) of a market as Arrow -> its bars as Arrow."""
+def _market_bars(hour: datetime, feed: pl.DataFrame) -> Callable[[pa.Table, pa.Table], pa.Table]:
+    # (trades, last trade before) of a market as Arrow -> its bars as Arrow; Spark calls it once a market.
+    names = [column.name for column in _BAR_COLUMNS]
+    schema = pa.schema([GOLD_BARS_1M.arrow_schema().field(name).with_nullable(True) for name in names])
 
-    def __init__(self, hour: datetime, feed: pl.DataFrame) -> None:
-        self.hour = hour
-        self.feed = feed
-
-    def __call__(self, trades: pa.Table, before: pa.Table) -> pa.Table:
-        from streaming.transforms.batch import batch_bars  # noqa: PLC0415 - runs in Spark's Python worker
-
+    def market_bars(trades: pa.Table, before: pa.Table) -> pa.Table:
         last = pl.DataFrame(before)
-        rows = batch_bars(
-            pl.DataFrame(trades), self.feed, start=self.hour, end=self.hour + HOUR, before=last if last.height else None
-        )
-        names = [column.name for column in _BAR_COLUMNS]
-        schema = pa.schema([GOLD_BARS_1M.arrow_schema().field(name).with_nullable(True) for name in names])
+        rows = batch_bars(pl.DataFrame(trades), feed, start=hour, end=hour + HOUR, before=last if last.height else None)
         return rows.select(names).to_arrow().cast(schema)
+
+    return market_bars
 
 
 def trades_before(lake: Lake, hour: datetime) -> pl.DataFrame:

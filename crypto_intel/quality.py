@@ -106,7 +106,8 @@ def contract_check(table: Table, partitions: dg.PartitionsDefinition[Any]) -> dg
         name="contract",
         blocking=True,
         partitions_def=partitions,
-        description="Types, nulls, ranges, allowed values, unique key, as the contract says. If not: look at the failing column below, mend its source, and materialize the partition again.",
+        description="Types, nulls, ranges, allowed values and unique key are as the contract says. "
+        "If not: look at the failing column below, mend its source, and materialize the partition again.",
     )
     def contract(context: dg.AssetCheckExecutionContext, lake: Lake) -> dg.AssetCheckResult:
         keys = list(context.op_execution_context.partition_keys)

@@ -5,6 +5,8 @@ It reads no lake: rows come and go as Arrow, so the session needs none of the st
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -48,6 +50,9 @@ class BatchSpark(dg.ConfigurableResource):  # type: ignore[type-arg]
 
         is_ours = SparkContext._active_spark_context is None  # pyspark has no public way to ask without starting one
         settings = PlatformSettings().batch_spark
+        if settings.master.startswith("local"):
+            # Workers run on the machine's python3 otherwise, which lacks our packages.
+            os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
         conf = {**_CONF, "spark.master": settings.master, "spark.driver.memory": settings.driver_memory, **self.conf}
         with PySparkResource(spark_config=conf).process_config_and_initialize_cm() as pyspark:
             session: SparkSession = pyspark.spark_session
