@@ -1,0 +1,51 @@
+"""`python -m streaming.producers {binance,newsapi}`: one producer, until SIGTERM or SIGINT."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+
+import structlog
+import uvloop
+
+from streaming.errors import FatalError
+from streaming.log import configure_log
+from streaming.producers.run import run_binance, run_newsapi
+from streaming.producers.settings import ProducerSettings
+
+PRODUCERS: dict[str, Callable[[ProducerSettings], Awaitable[None]]] = {"binance": run_binance, "newsapi": run_newsapi}
+
+log = structlog.get_logger(__name__)
+
+
+async def _until_signalled(producer: Awaitable[None]) -> None:
+    """Run; a signal cancels it, and what it still holds is flushed on the way out."""
+    task = asyncio.ensure_future(producer)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, task.cancel)
+    try:
+        await task
+    except asyncio.CancelledError:
+        log.info("stopped")
+
+
+def main() -> int:
+    """Exit code 0 after a signal, 1 when going on would lose data, 2 for a wrong name."""
+    if len(sys.argv) != 2 or sys.argv[1] not in PRODUCERS:
+        sys.stderr.write(f"usage: python -m streaming.producers {{{','.join(PRODUCERS)}}}\n")
+        return 2
+    settings = ProducerSettings()
+    configure_log(json=settings.log_json)
+    try:
+        uvloop.run(_until_signalled(PRODUCERS[sys.argv[1]](settings)))
+    except FatalError as error:
+        log.error("producer stops", reason=str(error))
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

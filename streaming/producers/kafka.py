@@ -1,0 +1,231 @@
+"""Events into Kafka, and the last trade ids out of it.
+
+Guarantee: at least once, in order within a partition; each event is acknowledged by all in-sync replicas or the
+process stops loudly. Idempotence removes repeats of one process' retries, not those of its restart: readers drop
+repeated trade ids. Bounds: 1,000,000 events or 512 MiB wait for the broker (200 s at 5,000/s); then the caller is
+held, and with it the socket that it reads from.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+import structlog
+from confluent_kafka import OFFSET_INVALID, Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
+
+from crypto_intel.contracts.events import (
+    HEARTBEAT_KEY,
+    Article,
+    FeedStatus,
+    Heartbeat,
+    Rejected,
+    Trade,
+    encode,
+)
+from crypto_intel.contracts.settings import Kafka, Topics
+from crypto_intel.contracts.symbols import market_key
+from streaming.errors import FatalError, RetryableError
+
+QUEUE_MESSAGES = 1_000_000
+QUEUE_KBYTES = 524_288
+DELIVERY_TIMEOUT_MS = 300_000  # a broker that is away for longer ends the process; its restart refills by REST
+_FLUSH_S = 60.0
+_METADATA_S = 10.0
+_TAIL_RECORDS = 20_000  # how far back one look for last ids goes; heartbeats and busy markets lie in between
+_TAIL_LOOKS = 20
+
+log = structlog.get_logger(__name__)
+
+
+class KafkaSink:
+    """Writes the events of one feed.
+
+    Args:
+        kafka: how to reach the broker.
+        topics: their names.
+        feed_topic: where this feed's heartbeats go.
+        client_id: as the broker's logs name it.
+    """
+
+    def __init__(self, kafka: Kafka, topics: Topics, *, feed_topic: str, client_id: str) -> None:
+        self._topics = topics
+        self._feed_topic = feed_topic
+        self._failed: KafkaError | None = None
+        self.failures = 0
+        self._producer = Producer(
+            {
+                **kafka.client_config(),
+                "client.id": client_id,
+                "enable.idempotence": True,
+                "acks": "all",
+                "linger.ms": 5,
+                "compression.type": "lz4",
+                "queue.buffering.max.messages": QUEUE_MESSAGES,
+                "queue.buffering.max.kbytes": QUEUE_KBYTES,
+                "message.timeout.ms": DELIVERY_TIMEOUT_MS,
+                "delivery.report.only.error": True,  # a call a message in Python would halve the throughput
+                "error_cb": _log_error,
+            },
+            logger=None,
+        )
+        self.partitions = len(partitions_of(self._producer, feed_topic))
+
+    def trade(self, event: Trade) -> None:
+        """A trade, to the partition of its market."""
+        self._write(self._topics.trades, market_key(event.venue, event.symbol), encode(event))
+
+    def article(self, event: Article) -> None:
+        """An article, by its id."""
+        self._write(self._topics.news, event.article_id, encode(event))
+
+    def status(self, event: FeedStatus) -> None:
+        """What became of the feed."""
+        self._write(self._topics.feed_status, event.venue, encode(event))
+
+    def reject(self, event: Rejected) -> None:
+        """Input that could not be used."""
+        self._write(self._topics.dead_letters, event.stage, encode(event))
+
+    def heartbeat(self, event: Heartbeat) -> None:
+        """To every partition of the feed's topic."""
+        value = encode(event)
+        for partition in range(self.partitions):
+            self._write(self._feed_topic, HEARTBEAT_KEY, value, partition)
+
+    def _write(self, topic: str, key: str, value: bytes, partition: int = -1) -> None:
+        while True:
+            try:
+                self._producer.produce(topic, value, key, partition, on_delivery=self._on_delivery)
+            except BufferError:  # full: hold the caller until the broker has taken some
+                self._producer.poll(0.1)
+                self.check()
+            else:
+                return
+
+    def _on_delivery(self, error: KafkaError | None, message: Message) -> None:
+        if error is not None:
+            self.failures += 1
+            self._failed = self._failed or error
+
+    def check(self) -> None:
+        """Serve delivery reports.
+
+        Raises:
+            FatalError: an event was not delivered; going on would lose it.
+        """
+        self._producer.poll(0)
+        if self._failed is not None:
+            raise FatalError(f"{self.failures} events were not delivered to Kafka: {self._failed.str()}")
+
+    async def flush(self) -> None:
+        """Return when everything written so far is acknowledged.
+
+        Raises:
+            FatalError: something could not be delivered in a minute.
+        """
+        waiting = await asyncio.to_thread(self._producer.flush, _FLUSH_S)
+        self.check()
+        if waiting:
+            raise FatalError(f"{waiting} events are not acknowledged by Kafka after {_FLUSH_S:.0f} s")
+
+    @property
+    def queued(self) -> int:
+        """Events that wait for the broker's acknowledgement."""
+        return len(self._producer)
+
+
+def _log_error(error: KafkaError) -> None:
+    log.warning("kafka client", error=error.str(), fatal=error.fatal())
+
+
+def partitions_of(client: Any, topic: str) -> list[int]:
+    """Partitions of a topic, as the broker says.
+
+    Raises:
+        RetryableError: the broker does not answer or the topic is not there yet.
+    """
+    try:
+        known = client.list_topics(topic, timeout=_METADATA_S).topics[topic]
+    except KafkaException as error:
+        raise RetryableError(f"Kafka does not answer: {error}") from error
+    if known.error is not None or not known.partitions:
+        raise RetryableError(f"topic {topic} is not there yet")
+    return sorted(known.partitions)
+
+
+class _Tail(msgspec.Struct, tag_field="kind", tag="trade"):
+    venue: str
+    symbol: str
+    trade_id: int
+
+
+def last_trade_ids(kafka: Kafka, topic: str, venue: str, symbols: Iterable[str]) -> dict[str, int]:
+    """The greatest trade id of each symbol near the end of the topic; blocking.
+
+    Kafka itself is the memory: a file beside it could say other than what was written. Looks back in steps until
+    every symbol was found or 400,000 records of each partition were seen; symbols without a trade there are absent.
+
+    Raises:
+        RetryableError: Kafka does not answer.
+    """
+    consumer = Consumer(
+        {
+            **kafka.client_config(),
+            "group.id": f"last-ids-{venue}",
+            "enable.auto.commit": False,
+            "auto.offset.reset": "earliest",
+        },
+        logger=None,
+    )
+    wanted = set(symbols)
+    found: dict[str, int] = {}
+    try:
+        for partition in partitions_of(consumer, topic):
+            _search_partition(consumer, TopicPartition(topic, partition), venue, wanted, found)
+    except KafkaException as error:
+        raise RetryableError(f"cannot read last trade ids from Kafka: {error}") from error
+    finally:
+        consumer.close()
+    return found
+
+
+def _search_partition(
+    consumer: Consumer, place: TopicPartition, venue: str, wanted: set[str], found: dict[str, int]
+) -> None:
+    low, end = consumer.get_watermark_offsets(place, timeout=_METADATA_S)
+    for _ in range(_TAIL_LOOKS):
+        start = max(low, end - _TAIL_RECORDS)
+        if start >= end or wanted <= found.keys():
+            return
+        for symbol, trade_id in _read_tail(consumer, place, start, end, venue):
+            if symbol in wanted:
+                found[symbol] = max(found.get(symbol, trade_id), trade_id)
+        end = start
+
+
+def _read_tail(
+    consumer: Consumer, place: TopicPartition, start: int, end: int, venue: str
+) -> Iterable[tuple[str, int]]:
+    consumer.assign([TopicPartition(place.topic, place.partition, start)])
+    decode = msgspec.json.Decoder(_Tail).decode
+    while (at := _position(consumer, place)) < end:
+        messages = consumer.consume(5_000, timeout=_METADATA_S)
+        if not messages and _position(consumer, place) == at:
+            raise RetryableError(f"Kafka gave no records of {place.topic}[{place.partition}] from {at} on")
+        for message in messages:
+            offset, value = message.offset(), message.value()
+            if message.error() is None and value is not None and offset is not None and offset < end:
+                try:
+                    trade = decode(value)
+                except msgspec.DecodeError:  # a heartbeat
+                    continue
+                if trade.venue == venue:
+                    yield trade.symbol, trade.trade_id
+
+
+def _position(consumer: Consumer, place: TopicPartition) -> int:
+    (position,) = consumer.position([TopicPartition(place.topic, place.partition)])
+    return -1 if position.offset == OFFSET_INVALID else int(position.offset)

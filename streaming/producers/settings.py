@@ -1,0 +1,81 @@
+"""Settings of the producers. URLs default to the real venues; the embedded stack points them to the simulator."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, Field, SecretStr
+
+from crypto_intel.contracts.settings import Settings
+from crypto_intel.contracts.symbols import Symbol
+
+DEFAULT_SYMBOLS = ",".join(
+    f"{base}-USDT" for base in ("BTC", "ETH", "SOL", "XRP", "BNB", "DOGE", "ADA", "LTC", "DOT", "AVAX")
+)
+
+
+def _checked_symbols(value: Any) -> Any:
+    if isinstance(value, str):
+        return ",".join(Symbol(part) for part in value.split(",") if part.strip())
+    return value
+
+
+class Reconnect(BaseModel):
+    """How a lost connection is won back. Waits are capped low: a venue that is back must be heard within 3 s."""
+
+    wait_initial_s: float = Field(default=0.1, gt=0)
+    wait_max_s: float = Field(default=2.0, gt=0)
+    jitter_s: float = Field(default=0.5, ge=0)
+    handshake_s: float = Field(default=5.0, gt=0, description="A connect that takes longer is given up.")
+    silence_s: float = Field(default=5.0, gt=0, description="Without a frame or an answer to a ping: dead.")
+    steady_s: float = Field(default=10.0, gt=0, description="A connection that lasted this long starts waits anew.")
+
+
+class Repair(BaseModel):
+    """How missing trades are fetched."""
+
+    limit_ids: int = Field(default=50_000, ge=0, description="Per symbol and gap; the newest ones are fetched.")
+    budget_s: float = Field(default=30.0, gt=0, description="After it the symbol streams on and the gap stays open.")
+    history_minutes: float = Field(default=5.0, ge=0, description="Fetched at the first start, so that bars exist.")
+
+
+class Binance(BaseModel):
+    """Binance spot trades."""
+
+    ws_url: str = "wss://stream.binance.com:9443"
+    rest_url: str = "https://api.binance.com"
+    api_key: SecretStr | None = Field(default=None, description="Optional; sent with REST requests only.")
+    symbols: Annotated[str, BeforeValidator(_checked_symbols)] = Field(
+        default=DEFAULT_SYMBOLS, description="BASE-QUOTE, separated by commas."
+    )
+    heartbeat_s: float = Field(default=2.0, gt=0, description="Feed time between two heartbeats.")
+
+    @property
+    def markets(self) -> list[Symbol]:
+        """The symbols as a list."""
+        return [Symbol(part) for part in self.symbols.split(",") if part]
+
+
+class NewsApi(BaseModel):
+    """NewsAPI's /v2/everything."""
+
+    url: str = "https://newsapi.org"
+    key: SecretStr | None = None
+    query: str = "bitcoin OR ethereum OR crypto OR solana OR ripple OR dogecoin OR cardano OR polkadot OR avalanche OR litecoin OR BNB OR XRP"  # noqa: E501
+    language: str | None = Field(default=None, pattern="^[a-z]{2}$")
+    poll_s: float | None = Field(
+        default=None, gt=0, description="Feed time between polls; default 15, and 900 live: a free key has 100 a day."
+    )
+    page_size: int = Field(default=100, ge=1, le=100)
+    max_pages: int = Field(default=5, ge=1)
+    overlap_minutes: float = Field(default=60.0, ge=0, description="Asked for again: indexes are filled late.")
+
+
+class ProducerSettings(Settings):
+    """Everything that a producer reads."""
+
+    clock_url: str | None = Field(default=None, description="Serves the platform clock; unset: system time.")
+    binance: Binance = Binance()
+    newsapi: NewsApi = NewsApi()
+    reconnect: Reconnect = Reconnect()
+    repair: Repair = Repair()
