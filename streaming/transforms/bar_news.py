@@ -50,7 +50,12 @@ def join(bars: DataFrame, news: DataFrame) -> DataFrame:
     Both ends of the five minutes count. An article about several assets pairs with the bars of each.
     """
     left = bars.select(
-        "venue", "symbol", "window_start", "window_end", "close", F.split_part("symbol", F.lit("-"), F.lit(1)).alias("base")
+        "venue",
+        "symbol",
+        "window_start",
+        "window_end",
+        "close",
+        F.split_part("symbol", F.lit("-"), F.lit(1)).alias("base"),
     ).withWatermark("window_end", BARS_DELAY)
     near = (
         f"base = asset AND published_at >= window_end - INTERVAL {JOIN_WITHIN_S} SECONDS "

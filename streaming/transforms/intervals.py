@@ -7,6 +7,7 @@ trades there were: the de-duplication state of a market does not grow with its t
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -62,4 +63,20 @@ def missing(intervals: Sequence[Interval], first: int, last: int) -> int:
 
 def holes(intervals: Sequence[Interval]) -> list[Interval]:
     """The ids between the intervals."""
-    return [(left[1] + 1, right[0] - 1) for left, right in zip(intervals, intervals[1:], strict=False)]
+    return [(left[1] + 1, right[0] - 1) for left, right in pairwise(intervals)]
+
+
+def difference(left: Sequence[Interval], right: Sequence[Interval]) -> list[Interval]:
+    """What `left` covers and `right` does not. Both ascending and disjoint."""
+    rest: list[Interval] = []
+    for first, last in left:
+        start = first
+        for cut_first, cut_last in right:
+            if cut_last < start or cut_first > last:
+                continue
+            if cut_first > start:
+                rest.append((start, cut_first - 1))
+            start = cut_last + 1
+        if start <= last:
+            rest.append((start, last))
+    return rest

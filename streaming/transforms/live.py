@@ -140,6 +140,7 @@ def _row(state: LiveState) -> dict[str, Any] | None:
         "low": part.low if part else state.price,
         "close": state.price,
         "volume_base": part.volume if part else 0.0,
+        "volume_quote": part.quote if part else 0.0,
         "trade_count": part.count if part else 0,
         "change_1h_pct": _change_pct(state, 60),
         "change_24h_pct": _change_pct(state, 24 * 60),
@@ -159,5 +160,6 @@ def _change_pct(state: LiveState, minutes: int) -> float | None:
 
 def _mean_of_minutes(state: LiveState, minutes: int) -> float:
     start = state.price_time_us - state.price_time_us % MINUTE_US
-    closes = [state.closes[s] for s in range(start - (minutes - 1) * MINUTE_US, start + 1, MINUTE_US) if s in state.closes]
+    window = range(start - (minutes - 1) * MINUTE_US, start + 1, MINUTE_US)
+    closes = [state.closes[minute] for minute in window if minute in state.closes]
     return sum(closes) / len(closes) if closes else state.price

@@ -1,0 +1,361 @@
+"""The audit behind `crypto-intel verify`: every hop compared with the one before it, every difference explained.
+
+Pure: frames in, findings out. Reading the hops is crypto_intel/stack/verify.py. A difference counts as explained only
+by something that stands in the platform's own books: a window still open, a late trade, a reject, a gap.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import polars as pl
+
+from streaming.transforms import intervals
+
+_IDS = ["first_id", "last_id"]
+_MINUTE = "1m"
+_FIVE = "5m"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One comparison. `unexplained` is what makes the audit fail.
+
+    `expected` and `found` are counts of `what`; `explained` is the part of their difference that the books explain.
+    """
+
+    hop: str
+    what: str
+    expected: int
+    found: int
+    unexplained: int = 0
+    explained: int = 0
+    note: str = ""
+
+    @property
+    def is_ok(self) -> bool:
+        """Whether every difference is explained."""
+        return self.unexplained == 0
+
+
+def _frame(**schema: pl.DataType | type[pl.DataType]) -> pl.DataFrame:
+    return pl.DataFrame(schema=schema)
+
+
+_TIME = pl.Datetime("us", "UTC")
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What each hop holds. `market` is venue:symbol. None: that hop can not be read or does not exist here.
+
+    Attributes:
+        sent: market, first_id, last_id: intervals of trade ids that the source says it handed out.
+        kafka: topic, partition, low, high: watermarks, high exclusive.
+        bronze_offsets: topic, partition, rows, distinct, newest: records in bronze within the watermarks.
+        trades: market, trade_id, event_time: bronze.trades, a row per record.
+        bars_1m, bars_5m: market, window_start, trade_count, close: as streamed.
+        late: market, window_start, trade_count.
+        silver_trades: market, trade_id, event_hour.
+        gold_bars, gold_enriched: market, window_start, trade_count, event_hour.
+        served_bars: market, window_start, trade_count, close. served_enriched: ... trade_count, is_final.
+        cached: market, window_start of the newest closed bar in Redis.
+        gaps: market, first_id, last_id, state: what was listed as missing, and what was reported as repaired.
+        rejected: stage, reason, records.
+        injected: faulty frames that the simulator was asked to send.
+    """
+
+    kafka: pl.DataFrame
+    bronze_offsets: pl.DataFrame
+    trades: pl.DataFrame
+    bars_1m: pl.DataFrame
+    bars_5m: pl.DataFrame
+    sent: pl.DataFrame | None = None
+    served_bars: pl.DataFrame | None = None
+    served_enriched: pl.DataFrame | None = None
+    cached: pl.DataFrame | None = None
+    injected: int | None = None
+    late: pl.DataFrame = field(
+        default_factory=lambda: _frame(market=pl.String, window_start=_TIME, trade_count=pl.Int64)
+    )
+    silver_trades: pl.DataFrame = field(
+        default_factory=lambda: _frame(market=pl.String, trade_id=pl.Int64, event_hour=pl.String)
+    )
+    gold_bars: pl.DataFrame = field(
+        default_factory=lambda: _frame(market=pl.String, window_start=_TIME, trade_count=pl.Int64, event_hour=pl.String)
+    )
+    gold_enriched: pl.DataFrame = field(
+        default_factory=lambda: _frame(market=pl.String, window_start=_TIME, trade_count=pl.Int64, event_hour=pl.String)
+    )
+    gaps: pl.DataFrame = field(
+        default_factory=lambda: _frame(market=pl.String, first_id=pl.Int64, last_id=pl.Int64, state=pl.String)
+    )
+    rejected: pl.DataFrame = field(default_factory=lambda: _frame(stage=pl.String, reason=pl.String, records=pl.Int64))
+
+
+def audit(facts: Facts) -> list[Finding]:
+    """Compare every hop with the one before it, in the order of the flow."""
+    return [
+        *_source_to_bronze(facts),
+        *_kafka_to_bronze(facts),
+        *_ids_are_contiguous(facts),
+        *_bronze_to_bars(facts),
+        *_minutes_to_fives(facts),
+        *_bars_to_served(facts),
+        *_bronze_to_silver(facts),
+        *_silver_to_gold(facts),
+        *_gold_to_served(facts),
+        *_served_to_cache(facts),
+        *_rejects(facts),
+    ]
+
+
+def _markets(frame: pl.DataFrame) -> list[str]:
+    return sorted(frame["market"].unique().to_list())
+
+
+def _ids(facts: Facts, market: str) -> list[intervals.Interval]:
+    own = facts.trades.filter(pl.col("market") == market)["trade_id"]
+    return intervals.from_ids(own.to_numpy())
+
+
+def _listed(facts: Facts, market: str) -> list[intervals.Interval]:
+    # An id that was listed and then reported as repaired is owed again: it must be here.
+    own = facts.gaps.filter(pl.col("market") == market)
+    repaired, missing = own.filter(pl.col("state") == "repaired"), own.filter(pl.col("state") != "repaired")
+    return intervals.difference(*(intervals.union([], rows.select(_IDS).iter_rows()) for rows in (missing, repaired)))
+
+
+def _size(covered: list[intervals.Interval]) -> int:
+    return sum(last - first + 1 for first, last in covered)
+
+
+def _source_to_bronze(facts: Facts) -> Iterator[Finding]:
+    if facts.sent is None:
+        return
+    for market in _markets(facts.sent):
+        rows = facts.sent.filter(pl.col("market") == market).select("first_id", "last_id")
+        sent = intervals.union([], rows.iter_rows())
+        got = _ids(facts, market)
+        lost = sum(intervals.missing(got, first, last) for first, last in sent)
+        listed = sum(intervals.missing(got, *part) for part in _overlap(sent, _listed(facts, market)))
+        foreign = sum(intervals.missing(sent, first, last) for first, last in got)
+        note = f"{foreign} ids that the source never sent" if foreign else ""
+        yield Finding(
+            "source -> bronze",
+            f"{market} trade ids",
+            _size(sent),
+            _size(got),
+            unexplained=lost - listed + foreign,
+            explained=listed,
+            note=note or ("listed as gaps" if listed else ""),
+        )
+
+
+def _overlap(left: list[intervals.Interval], right: list[intervals.Interval]) -> Iterator[intervals.Interval]:
+    for first, last in left:
+        for start, end in right:
+            if start <= last and end >= first:
+                yield max(first, start), min(last, end)
+
+
+def _kafka_to_bronze(facts: Facts) -> Iterator[Finding]:
+    joined = facts.kafka.join(facts.bronze_offsets, on=["topic", "partition"], how="left").with_columns(
+        pl.col("rows", "distinct").fill_null(0)
+    )
+    for row in joined.sort("topic", "partition").iter_rows(named=True):
+        records = row["high"] - row["low"]
+        lost, doubled = records - row["distinct"], row["rows"] - row["distinct"]
+        notes = [f"{lost} offsets missing"] * bool(lost) + [f"{doubled} rows doubled"] * bool(doubled)
+        yield Finding(
+            "Kafka -> bronze",
+            f"{row['topic']}[{row['partition']}] records",
+            records,
+            row["rows"],
+            unexplained=abs(lost) + doubled,
+            note=", ".join(notes),
+        )
+
+
+def _ids_are_contiguous(facts: Facts) -> Iterator[Finding]:
+    for market in _markets(facts.trades):
+        got = _ids(facts, market)
+        absent = intervals.holes(got)
+        listed = _size(list(_overlap(absent, _listed(facts, market))))
+        spanned = got[-1][1] - got[0][0] + 1
+        yield Finding(
+            "bronze: ids",
+            f"{market} ids from first to last",
+            spanned,
+            _size(got),
+            unexplained=_size(absent) - listed,
+            explained=listed,
+            note="listed as gaps" if listed else "",
+        )
+
+
+def _per_minute(facts: Facts) -> pl.DataFrame:
+    distinct = facts.trades.unique(["market", "trade_id"])
+    window = pl.col("event_time").dt.truncate(_MINUTE).alias("window_start")
+    return distinct.group_by("market", window).agg(pl.len().cast(pl.Int64).alias("in_bronze"))
+
+
+def _bronze_to_bars(facts: Facts) -> Iterator[Finding]:
+    closed_to = facts.bars_1m.group_by("market").agg(pl.col("window_start").max().alias("last_bar"))
+    bars = facts.bars_1m.group_by("market", "window_start").agg(
+        pl.col("trade_count").sum().alias("in_bars"), pl.len().alias("copies")
+    )
+    late = facts.late.group_by("market", "window_start").agg(pl.col("trade_count").sum().alias("late"))
+    windows = (
+        _per_minute(facts)
+        .join(bars, on=["market", "window_start"], how="full", coalesce=True)
+        .join(late, on=["market", "window_start"], how="left")
+        .join(closed_to, on="market", how="left")
+        .with_columns(pl.col("in_bronze", "in_bars", "copies", "late").fill_null(0))
+    )
+    is_open = pl.col("last_bar").is_null() | (pl.col("window_start") > pl.col("last_bar"))
+    off = (pl.col("in_bronze") - pl.col("in_bars") - pl.col("late")).abs() + (pl.col("copies") - 1).clip(0)
+    for market in _markets(windows):
+        own = windows.filter(pl.col("market") == market)
+        waiting = int(own.filter(is_open)["in_bronze"].sum())
+        behind = int(own["late"].sum())
+        wrong = own.filter(~is_open).select(off=off, window_start="window_start").filter(pl.col("off") > 0)
+        notes = [f"{waiting} in open windows"] * bool(waiting) + [f"{behind} late"] * bool(behind)
+        notes += [f"{wrong.height} windows differ, first {wrong['window_start'].min()}"] * bool(wrong.height)
+        yield Finding(
+            "bronze -> bars_1m",
+            f"{market} trades",
+            int(own["in_bronze"].sum()),
+            int(own["in_bars"].sum()),
+            unexplained=int(wrong["off"].sum()),
+            explained=waiting + behind,
+            note=", ".join(notes),
+        )
+
+
+def _minutes_to_fives(facts: Facts) -> Iterator[Finding]:
+    window = pl.col("window_start").dt.truncate(_FIVE)
+    minutes = facts.bars_1m.group_by("market", window.alias("window_start")).agg(pl.col("trade_count").sum())
+    joined = facts.bars_5m.join(minutes, on=["market", "window_start"], how="left", suffix="_1m")
+    wrong = joined.filter(pl.col("trade_count") != pl.col("trade_count_1m").fill_null(0))
+    doubled = facts.bars_5m.height - facts.bars_5m.select("market", "window_start").n_unique()
+    yield Finding(
+        "bars_1m -> bars_5m",
+        "5-minute windows",
+        joined.height,
+        joined.height - wrong.height,
+        unexplained=wrong.height + doubled,
+        note=f"{doubled} rows doubled" if doubled else "",
+    )
+
+
+def _compare_rows(
+    hop: str, what: str, want: pl.DataFrame, got: pl.DataFrame, values: list[str], *, may_have_more: bool = False
+) -> Finding:
+    key = ["market", "window_start"]
+    joined = want.join(got, on=key, how="left", suffix="_got", maintain_order="left")
+    absent = want.join(got, on=key, how="anti").height
+    differs = pl.any_horizontal([pl.col(v).ne_missing(pl.col(f"{v}_got")) for v in values])
+    wrong = joined.filter(pl.col(f"{values[0]}_got").is_not_null() & differs).height
+    extra = 0 if may_have_more else got.join(want, on=key, how="anti").height
+    parts = {"missing": absent, "different": wrong, "not in the lake": extra}
+    note = ", ".join(f"{count} {name}" for name, count in parts.items() if count)
+    return Finding(hop, what, want.height, got.height, unexplained=absent + wrong + extra, note=note)
+
+
+def _bars_to_served(facts: Facts) -> Iterator[Finding]:
+    bars = facts.bars_1m
+    if facts.served_bars is not None:
+        yield _compare_rows("bars_1m -> PostgreSQL", "bars", bars, facts.served_bars, ["trade_count", "close"])
+    if facts.served_enriched is not None:
+        provisional = bars.join(facts.gold_enriched, on=["market", "window_start"], how="anti")
+        yield _compare_rows(
+            "bars_1m -> market_enriched",
+            "provisional rows",
+            provisional,
+            facts.served_enriched.filter(~pl.col("is_final")),
+            ["trade_count"],
+            may_have_more=False,
+        )
+
+
+def _bronze_to_silver(facts: Facts) -> Iterator[Finding]:
+    hour = pl.col("event_time").dt.strftime("%Y-%m-%d-%H").alias("event_hour")
+    truth = facts.trades.unique(["market", "trade_id"]).with_columns(hour)
+    for name in sorted(facts.silver_trades["event_hour"].unique().to_list()):
+        want = truth.filter(pl.col("event_hour") == name).select("market", "trade_id")
+        got = facts.silver_trades.filter(pl.col("event_hour") == name).select("market", "trade_id")
+        doubled = got.height - got.unique().height
+        lost = want.join(got, on=["market", "trade_id"], how="anti").height
+        extra = got.join(want, on=["market", "trade_id"], how="anti").height
+        parts = {"missing": lost, "doubled": doubled, "not in bronze": extra}
+        yield Finding(
+            "bronze -> silver.trades",
+            f"{name} trade ids",
+            want.height,
+            got.height,
+            unexplained=lost + doubled + extra,
+            note=", ".join(f"{count} {word}" for word, count in parts.items() if count),
+        )
+
+
+def _silver_to_gold(facts: Facts) -> Iterator[Finding]:
+    trades = facts.silver_trades.group_by("event_hour").agg(pl.len().cast(pl.Int64).alias("trades"))
+    bars = facts.gold_bars.group_by("event_hour").agg(
+        pl.col("trade_count").sum(), (pl.len() - pl.struct("market", "window_start").n_unique()).alias("doubled")
+    )
+    for row in trades.join(bars, on="event_hour", how="inner").sort("event_hour").iter_rows(named=True):
+        yield Finding(
+            "silver.trades -> gold.bars_1m",
+            f"{row['event_hour']} trades",
+            row["trades"],
+            row["trade_count"],
+            unexplained=abs(row["trades"] - row["trade_count"]) + row["doubled"],
+            note=f"{row['doubled']} rows doubled" if row["doubled"] else "",
+        )
+
+
+def _gold_to_served(facts: Facts) -> Iterator[Finding]:
+    hours = facts.gold_enriched["event_hour"].unique()
+    bars = facts.gold_bars.filter(pl.col("event_hour").is_in(hours.implode()))
+    if bars.height or facts.gold_enriched.height:
+        yield _compare_rows("gold.bars_1m -> market_enriched", "rows", bars, facts.gold_enriched, ["trade_count"])
+    if facts.served_enriched is not None and facts.gold_enriched.height:
+        final = facts.served_enriched.filter(pl.col("is_final"))
+        yield _compare_rows("market_enriched -> PostgreSQL", "final rows", facts.gold_enriched, final, ["trade_count"])
+
+
+def _served_to_cache(facts: Facts) -> Iterator[Finding]:
+    if facts.cached is None or facts.served_bars is None:
+        return
+    newest = facts.served_bars.group_by("market").agg(pl.col("window_start").max())
+    behind = newest.join(facts.cached, on="market", how="left", suffix="_cached").filter(
+        pl.col("window_start").ne_missing(pl.col("window_start_cached"))
+    )
+    yield Finding(
+        "PostgreSQL -> Redis",
+        "newest bar of each market",
+        newest.height,
+        newest.height - behind.height,
+        unexplained=behind.height,
+        note=", ".join(behind["market"].to_list()),
+    )
+
+
+def _rejects(facts: Facts) -> Iterator[Finding]:
+    total = int(facts.rejected["records"].sum())
+    nameless = int(facts.rejected.filter(pl.col("reason").is_null() | (pl.col("reason") == ""))["records"].sum())
+    reasons = facts.rejected.group_by("reason").agg(pl.col("records").sum()).sort("reason").iter_rows()
+    note = ", ".join(f"{count} {reason}" for reason, count in reasons)
+    missing = max(0, (facts.injected or 0) - total)
+    if missing:
+        note += f"; {missing} of {facts.injected} injected faults were not rejected"
+    yield Finding(
+        "rejected",
+        "records with a reason",
+        max(total, facts.injected or 0),
+        total - nameless,
+        unexplained=nameless + missing,
+        note=note,
+    )

@@ -1,0 +1,236 @@
+"""Reads what each hop holds, for the audit (crypto_intel/core/audit.py). Reads only.
+
+Order matters on a platform that runs: what was derived is read before what it derives from, so that the source of a
+row is never younger than the row. Kafka's end is read first of all and bronze is waited for, up to that end.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+import polars as pl
+import psycopg
+import redis
+from confluent_kafka import Consumer, TopicPartition
+from deltalake import DeltaTable
+from deltalake.exceptions import TableNotFoundError
+from pydantic import SecretStr
+
+from crypto_intel.contracts.columns import Table
+from crypto_intel.contracts.settings import Kafka, Settings, Topics
+from crypto_intel.contracts.tables import (
+    BRONZE_FEED_STATUS,
+    BRONZE_NEWS,
+    BRONZE_QUOTES,
+    BRONZE_REJECTED,
+    BRONZE_TRADES,
+    GOLD_BARS_1M,
+    GOLD_MARKET_ENRICHED,
+    SILVER_BARS_1M,
+    SILVER_BARS_5M,
+    SILVER_LATE_TRADES,
+    SILVER_TRADES,
+)
+from crypto_intel.core.audit import Facts
+
+BRONZE = (BRONZE_TRADES, BRONZE_QUOTES, BRONZE_NEWS, BRONZE_FEED_STATUS, BRONZE_REJECTED)
+_MARKET = pl.concat_str("venue", "symbol", separator=":").alias("market")
+_TIME = pl.Datetime("us", "UTC")
+
+
+@dataclass(frozen=True)
+class Endpoints:
+    """Where the hops are."""
+
+    lake: str
+    kafka: Kafka
+    topics: Topics
+    postgres_dsn: SecretStr | None
+    redis_url: SecretStr | None
+    ledger: Path | None = None
+
+    @classmethod
+    def of(cls, settings: Settings) -> Endpoints:
+        """From the settings that every part reads."""
+        ledger = settings.data_dir / "run" / "source_ledger.json"
+        return cls(
+            settings.lake_root,
+            settings.kafka,
+            settings.topics,
+            settings.postgres_dsn,
+            settings.redis_url,
+            ledger if ledger.exists() else None,
+        )
+
+
+def read_facts(at: Endpoints, *, bronze_within_s: float) -> Facts:
+    """Read every hop.
+
+    Args:
+        bronze_within_s: how long to wait for bronze to reach Kafka's end as it is now.
+
+    Raises:
+        KafkaException, psycopg.Error: a store does not answer; what can not be read can not be verified.
+    """
+    served_bars, served_enriched = _served(at.postgres_dsn)
+    cached = _cached(at.redis_url)
+    gold_enriched = _rows(at, GOLD_MARKET_ENRICHED, "window_start", "trade_count", "event_hour")
+    gold_bars = _rows(at, GOLD_BARS_1M, "window_start", "trade_count", "event_hour")
+    silver_trades = _rows(at, SILVER_TRADES, "trade_id", "event_hour")
+    bars_1m = _rows(at, SILVER_BARS_1M, "window_start", "trade_count", "close")
+    bars_5m = _rows(at, SILVER_BARS_5M, "window_start", "trade_count", "close")
+    kafka = watermarks(at.kafka, at.topics.ingested)
+    bronze = _wait_for_bronze(at, kafka, bronze_within_s)
+    account = _account(at.ledger)
+    return Facts(
+        kafka=kafka,
+        bronze_offsets=bronze,
+        trades=_rows(at, BRONZE_TRADES, "trade_id", "event_time"),
+        bars_1m=bars_1m,
+        bars_5m=bars_5m,
+        late=_rows(at, SILVER_LATE_TRADES, "window_start", "trade_count"),
+        silver_trades=silver_trades,
+        gold_bars=gold_bars,
+        gold_enriched=gold_enriched,
+        served_bars=served_bars,
+        served_enriched=served_enriched,
+        cached=cached,
+        gaps=_gaps(at),
+        rejected=_rejected(at),
+        sent=_sent(account),
+        injected=_rejectable(account),
+    )
+
+
+def watermarks(kafka: Kafka, topics: list[str]) -> pl.DataFrame:
+    """topic, partition, low, high of every partition; high is the next offset."""
+    consumer = Consumer({**kafka.client_config(), "group.id": "crypto-intel-verify", "enable.auto.commit": False})
+    try:
+        known = consumer.list_topics(timeout=10).topics
+        rows = [
+            (topic, partition, *consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=10))
+            for topic in topics
+            if topic in known
+            for partition in sorted(known[topic].partitions)
+        ]
+    finally:
+        consumer.close()
+    schema = {"topic": pl.String, "partition": pl.Int32, "low": pl.Int64, "high": pl.Int64}
+    return pl.DataFrame(rows, schema=schema, orient="row")
+
+
+def _scan(at: Endpoints, table: Table) -> pl.LazyFrame:
+    try:
+        return pl.scan_delta(DeltaTable(table.path(at.lake)))
+    except TableNotFoundError:
+        return pl.from_arrow(table.arrow_schema().empty_table()).lazy()  # type: ignore[union-attr]
+
+
+def _rows(at: Endpoints, table: Table, *columns: str) -> pl.DataFrame:
+    return _scan(at, table).select(_MARKET, *columns).collect()
+
+
+def _wait_for_bronze(at: Endpoints, kafka: pl.DataFrame, within_s: float) -> pl.DataFrame:
+    deadline = time.monotonic() + within_s
+    while True:
+        bronze = _bronze_offsets(at, kafka)
+        behind = kafka.join(bronze, on=["topic", "partition"], how="left").filter(
+            (pl.col("high") > pl.col("low")) & (pl.col("newest").fill_null(-1) < pl.col("high") - 1)
+        )
+        if behind.is_empty() or time.monotonic() > deadline:
+            return bronze.drop("newest")
+        time.sleep(1)
+
+
+def _bronze_offsets(at: Endpoints, kafka: pl.DataFrame) -> pl.DataFrame:
+    key = ["topic", "partition"]
+    records = pl.concat(
+        [
+            _scan(at, table).select(topic="kafka_topic", partition="kafka_partition", offset="kafka_offset")
+            for table in BRONZE
+        ]
+    )
+    within = records.join(kafka.lazy(), on=key).filter(pl.col("offset").is_between("low", "high", closed="left"))
+    return (
+        within.group_by(key)
+        .agg(rows=pl.len().cast(pl.Int64), distinct=pl.col("offset").n_unique().cast(pl.Int64), newest=pl.max("offset"))
+        .collect()
+    )
+
+
+def _served(dsn: SecretStr | None) -> tuple[pl.DataFrame | None, pl.DataFrame | None]:
+    if dsn is None:
+        return None, None
+    with psycopg.connect(dsn.get_secret_value(), connect_timeout=10) as connection:
+        bars = connection.execute(
+            "SELECT venue || ':' || symbol, window_start, trade_count, close FROM public.bars_1m"
+        ).fetchall()
+        enriched = connection.execute(
+            "SELECT venue || ':' || symbol, window_start, trade_count, is_final FROM public.market_enriched"
+        ).fetchall()
+    key = {"market": pl.String, "window_start": _TIME, "trade_count": pl.Int64}
+    return (
+        pl.DataFrame(bars, schema={**key, "close": pl.Float64}, orient="row"),
+        pl.DataFrame(enriched, schema={**key, "is_final": pl.Boolean}, orient="row"),
+    )
+
+
+def _cached(url: SecretStr | None) -> pl.DataFrame | None:
+    # None: the cache is optional, and one that is away is rebuilt when it is back.
+    if url is None:
+        return None
+    client = redis.Redis.from_url(url.get_secret_value(), decode_responses=True, socket_connect_timeout=1)
+    try:
+        found = [
+            (key.removeprefix("bar:1m:"), client.hget(key, "window_start")) for key in client.scan_iter("bar:1m:*")
+        ]
+    except redis.RedisError:
+        return None
+    finally:
+        client.close()
+    frame = pl.DataFrame(found, schema={"market": pl.String, "window_start": pl.String}, orient="row")
+    return frame.with_columns(pl.col("window_start").str.to_datetime(time_unit="us", time_zone="UTC"))
+
+
+def _gaps(at: Endpoints) -> pl.DataFrame:
+    # From the lake, which has them whatever became of PostgreSQL.
+    told = _scan(at, BRONZE_FEED_STATUS).filter(pl.col("status").is_in(["gap", "repaired"]))
+    state = pl.when(pl.col("status") == "gap").then(pl.lit("open")).otherwise(pl.lit("repaired")).alias("state")
+    return told.select(_MARKET, "first_id", "last_id", state).unique().collect()
+
+
+def _rejected(at: Endpoints) -> pl.DataFrame:
+    counted = _scan(at, BRONZE_REJECTED).group_by("stage", "reason").agg(records=pl.len().cast(pl.Int64))
+    return counted.collect()
+
+
+@dataclass(frozen=True)
+class _Account:
+    markets: dict[str, list[tuple[int, int]]]
+    injected: dict[str, int]
+
+
+def _account(ledger: Path | None) -> _Account | None:
+    if ledger is None:
+        return None
+    content = msgspec.json.decode(ledger.read_bytes())
+    markets = {name: [(a, b) for a, b in market["intervals"]] for name, market in content["markets"].items()}
+    return _Account(markets, content.get("injected", {}))
+
+
+def _sent(account: _Account | None) -> pl.DataFrame | None:
+    if account is None:
+        return None
+    rows = [(market, first, last) for market, parts in account.markets.items() for first, last in parts]
+    schema = {"market": pl.String, "first_id": pl.Int64, "last_id": pl.Int64}
+    return pl.DataFrame(rows, schema=schema, orient="row")
+
+
+def _rejectable(account: _Account | None) -> int | None:
+    # Faults whose frames must end in the dead letters; cuts, gaps and repeats leave no frame to reject.
+    if account is None:
+        return None
+    return sum(account.injected.get(kind, 0) for kind in ("malformed", "future"))
