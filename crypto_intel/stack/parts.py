@@ -183,7 +183,7 @@ def _simulated(state: StackState) -> dict[str, str]:
     rest = f"http://{LOOPBACK}:{state.ports['simulator_rest']}"
     own = {
         "CRYPTO_INTEL_CLOCK_URL": f"{rest}/sim/clock",
-        "CRYPTO_INTEL_BINANCE__WS_URL": f"ws://{LOOPBACK}:{state.ports['simulator_ws']}/stream",
+        "CRYPTO_INTEL_BINANCE__WS_URL": f"ws://{LOOPBACK}:{state.ports['simulator_ws']}",
         "CRYPTO_INTEL_BINANCE__REST_URL": rest,
         "CRYPTO_INTEL_NEWSAPI__URL": rest,
         "CRYPTO_INTEL_NEWSAPI__KEY": "simulated",
