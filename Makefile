@@ -1,0 +1,73 @@
+# One place for every task. `make` alone lists them.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.setup-done
+CAPTURE ?= ../shared/data/binance/ws_raw
+SPEED ?= 20
+UV ?= uv
+SOURCES := crypto_intel streaming crypto_intel_tests
+DOCKERFILES := $(wildcard docker/Dockerfile*)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo live replay clean-demo test test-fast lint fmt lock golden
+
+help: ## List the tasks
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+setup: $(STAMP) ## Make .venv with everything, from requirements.lock
+
+# Made again when the lock, the project's own metadata or the Python changes; a failed install leaves no stamp.
+$(STAMP): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "Python 3.11 or newer is needed; name one: make setup PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null \
+		|| { echo "Python has no venv; on Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: setup ## The whole platform on a simulated market; Ctrl-C stops it, the next start goes on
+	$(BIN)/crypto-intel up --source sim
+
+live: setup ## The same platform on the real venues
+	$(BIN)/crypto-intel up --source live
+
+replay: setup ## Play a recording to its end and verify it (CAPTURE=folder SPEED=20)
+	$(BIN)/crypto-intel up --source replay --capture "$(CAPTURE)" --speed $(SPEED) --until-done
+
+clean-demo: setup ## Stop the demo and remove its data
+	@for source in sim replay live; do \
+		test ! -d .demo/$$source || $(BIN)/crypto-intel down --data-dir .demo/$$source; \
+	done
+	rm -rf .demo
+
+test: setup ## All tests, on real servers
+	$(BIN)/python -m pytest
+
+test-fast: setup ## Tests of pure functions, under a minute
+	$(BIN)/python -m pytest -m "not stack"
+
+lint: setup ## Style, types, import borders, docker files, the asset graph
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(if $(DOCKERFILES),$(BIN)/hadolint $(DOCKERFILES))
+	@if command -v docker >/dev/null && docker compose version >/dev/null 2>&1; then \
+		docker compose -f docker/compose.yaml config --quiet && echo "docker/compose.yaml is valid"; \
+	else echo "no docker here: docker/compose.yaml is not checked"; fi
+	$(BIN)/dagster definitions validate -m crypto_intel.definitions
+
+fmt: setup ## Format and mend what can be mended
+	$(BIN)/ruff check --fix $(SOURCES)
+	$(BIN)/ruff format $(SOURCES)
+
+golden: setup ## Write the golden files anew; look at the difference before you commit it
+	$(BIN)/python -m pytest -q --update-golden -m "not stack"
+
+lock: ## Compile requirements.lock: hashes of every wheel, no addresses (needs uv)
+	$(UV) pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes --quiet \
+		--no-annotate --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
+		--output-file requirements.lock
