@@ -27,9 +27,7 @@ from crypto_intel.specs import key_of, source_key
 TOPICS = {name: source_key(f"{name}_topic") for name in Topics.model_fields}
 """Asset key of each topic, by its name in the settings."""
 
-JOBS = {
-    name: source_key(f"{name}_job") for name in ("ingest", "bars", "bar_news", "live", "publish_bars", "publish_news")
-}
+JOBS = {name: source_key(f"{name}_job") for name in ("ingest", "bars", "bar_news", "live", "publish")}
 """Asset key of each streaming query."""
 
 BRONZE_TABLES = [table for table in TABLES.values() if table.layer == "bronze"]

@@ -22,9 +22,7 @@ HOUR = datetime(2024, 8, 8, 22, tzinfo=UTC)
 def append(lake: Path, table: Table, rows: Sequence[dict[str, Any]] | pl.DataFrame) -> None:
     """Append rows to a table of the lake, creating it."""
     frame = rows if isinstance(rows, pl.DataFrame) else pl.DataFrame(rows, infer_schema_length=None)
-    write_deltalake(
-        table.path(str(lake)), to_arrow(frame, table), mode="append", partition_by=list(table.partition_by)
-    )
+    write_deltalake(table.path(str(lake)), to_arrow(frame, table), mode="append", partition_by=list(table.partition_by))
 
 
 def trade(trade_id: int, at: datetime, price: str = "100", **other: Any) -> dict[str, Any]:
@@ -89,7 +87,7 @@ def article(article_id: str, published_at: datetime, symbols: Iterable[str] = ("
     return {**row, "event_date": published_at.date()}
 
 
-def _status(
+def _status(  # noqa: PLR0917
     venue: str, status: str, at: datetime, topic: str, partition: int, offset: int, taken_at: datetime | None
 ) -> dict[str, Any]:
     return {

@@ -7,15 +7,16 @@ import polars as pl
 
 from crypto_intel.contracts.serving import BARS_1M, MARKET_ENRICHED
 from crypto_intel.contracts.tables import GOLD_BARS_1M, GOLD_MARKET_ENRICHED
+from crypto_intel.observing import JOBS
 from crypto_intel.resources.postgres import Postgres
 from crypto_intel.resources.publishing import publish_rows
-from crypto_intel.specs import HOURLY, key_of, served_spec_args, source_key
+from crypto_intel.specs import HOURLY, key_of, served_spec_args
 
 
 @dg.asset(
     **served_spec_args(MARKET_ENRICHED),
     ins={"rows": dg.AssetIn(key_of(GOLD_MARKET_ENRICHED))},
-    deps=[source_key("publish_bars_job"), source_key("publish_news_job")],
+    deps=[JOBS["publish"]],
     partitions_def=HOURLY,
     code_version="1",
 )
@@ -27,7 +28,7 @@ def market_enriched(rows: pl.LazyFrame, postgres: Postgres) -> dg.MaterializeRes
 @dg.asset(
     **served_spec_args(BARS_1M),
     ins={"rows": dg.AssetIn(key_of(GOLD_BARS_1M))},
-    deps=[source_key("publish_bars_job")],
+    deps=[JOBS["publish"]],
     partitions_def=HOURLY,
     code_version="1",
 )

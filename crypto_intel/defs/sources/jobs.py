@@ -4,7 +4,13 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from crypto_intel.contracts.tables import SILVER_BAR_NEWS, SILVER_BARS_1M, SILVER_BARS_5M
+from crypto_intel.contracts.tables import (
+    BRONZE_FEED_STATUS,
+    BRONZE_NEWS,
+    SILVER_BAR_NEWS,
+    SILVER_BARS_1M,
+    SILVER_BARS_5M,
+)
 from crypto_intel.observing import JOBS, TOPICS, observe_jobs
 from crypto_intel.resources.postgres import Postgres
 from crypto_intel.specs import OWNERS, key_of
@@ -14,16 +20,16 @@ _DOCS = {
     "bars": "Trades into 1-minute and 5-minute bars, each written once when its window closes.",
     "bar_news": "Bars joined with news within five minutes.",
     "live": "Seconds-fresh prices into PostgreSQL and Redis, and the first alert rule.",
-    "publish_bars": "Streamed bars into PostgreSQL, and provisional market_enriched rows.",
-    "publish_news": "Streamed pairs of bar and article into PostgreSQL, which revises the provisional rows.",
+    "publish": "What streamed into PostgreSQL and Redis: bars, pairs, articles, gaps, provisional enriched rows.",
 }
 _DEPS = {
     "ingest": [key for topic, key in TOPICS.items() if topic != "alerts"],
     "bars": [TOPICS["trades"]],
     "bar_news": [TOPICS["news"], key_of(SILVER_BARS_1M)],
     "live": [TOPICS["trades"]],
-    "publish_bars": [key_of(SILVER_BARS_1M), key_of(SILVER_BARS_5M)],
-    "publish_news": [key_of(SILVER_BAR_NEWS)],
+    "publish": [
+        key_of(table) for table in (SILVER_BARS_1M, SILVER_BARS_5M, SILVER_BAR_NEWS, BRONZE_NEWS, BRONZE_FEED_STATUS)
+    ],
 }
 
 
