@@ -15,7 +15,6 @@ import httpx
 import msgspec
 
 from crypto_intel.contracts.events import FUTURE_TOLERANCE_S, Trade
-from crypto_intel.contracts.symbols import Symbol
 from streaming.errors import RejectedInput, RetryableError
 from streaming.producers.http import RequestRefused, VenueHttp
 
@@ -90,7 +89,7 @@ _rest_trades = msgspec.json.Decoder(list[WireRestTrade])
 _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
-def parse_frame(raw: bytes, received_at: int, known_symbols: Mapping[str, Symbol]) -> Trade | Ignored:
+def parse_frame(raw: bytes, received_at: int, known_symbols: Mapping[str, str]) -> Trade | Ignored:
     """The trade of a combined-stream frame.
 
     Args:
@@ -196,7 +195,7 @@ def _data_fault(data: dict[str, Any]) -> RejectedInput:
     return RejectedInput("wrong_type", "data")
 
 
-def parse_rest_trades(body: bytes, symbol: Symbol, received_at: int) -> list[Trade]:
+def parse_rest_trades(body: bytes, symbol: str, received_at: int) -> list[Trade]:
     """Trades of a `historicalTrades` body, in its order, with origin "rest".
 
     Raises:
@@ -209,7 +208,7 @@ def parse_rest_trades(body: bytes, symbol: Symbol, received_at: int) -> list[Tra
     return [_rest_trade(wire, symbol, received_at) for wire in wires]
 
 
-def _rest_trade(wire: WireRestTrade, symbol: Symbol, received_at: int) -> Trade:
+def _rest_trade(wire: WireRestTrade, symbol: str, received_at: int) -> Trade:
     _check_decimal("bad_price", wire.price)
     _check_decimal("bad_quantity", wire.qty)
     return Trade(
@@ -225,7 +224,7 @@ def _rest_trade(wire: WireRestTrade, symbol: Symbol, received_at: int) -> Trade:
     )
 
 
-def parse_exchange_info(body: bytes, wanted: Collection[Symbol]) -> dict[str, Symbol]:
+def parse_exchange_info(body: bytes, wanted: Collection[str]) -> dict[str, str]:
     """Wanted symbols that trade at the venue, by its spelling.
 
     Raises:
@@ -235,13 +234,9 @@ def parse_exchange_info(body: bytes, wanted: Collection[Symbol]) -> dict[str, Sy
         info = msgspec.json.decode(body, type=WireExchangeInfo)
     except _UNREADABLE as error:
         raise RejectedInput("malformed_json", str(error)[:200]) from error
-    by_text = {str(symbol): symbol for symbol in wanted}
-    offered = ((wire.symbol, f"{wire.base_asset}-{wire.quote_asset}") for wire in info.symbols if _trades(wire))
-    return {name: by_text[text] for name, text in offered if text in by_text}
-
-
-def _trades(wire: WireSymbol) -> bool:
-    return wire.status == "TRADING"
+    trading = (wire for wire in info.symbols if wire.status == "TRADING")
+    offered = ((wire.symbol, f"{wire.base_asset}-{wire.quote_asset}") for wire in trading)
+    return {name: symbol for name, symbol in offered if symbol in wanted}
 
 
 def stream_url(base: str, names: Collection[str]) -> str:
@@ -265,7 +260,7 @@ class BinanceRest:
         """The HTTP client underneath."""
         return self._http.client
 
-    async def offered(self, wanted: Collection[Symbol]) -> dict[str, Symbol]:
+    async def offered(self, wanted: Collection[str]) -> dict[str, str]:
         """Wanted symbols that trade at the venue, by its spelling.
 
         Raises:
@@ -287,7 +282,7 @@ class BinanceRest:
             return await self._http.get(path)
 
     async def trades(
-        self, name: str, symbol: Symbol, received_at: int, *, from_id: int | None = None, limit: int = MAX_PAGE
+        self, name: str, symbol: str, received_at: int, *, from_id: int | None = None, limit: int = MAX_PAGE
     ) -> list[Trade]:
         """Up to `limit` trades from `from_id` on, or the latest ones, in order of id.
 

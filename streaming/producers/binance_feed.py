@@ -15,7 +15,6 @@ from collections import Counter
 import structlog
 
 from crypto_intel.contracts.events import MAX_RAW_BYTES, FeedStatus, Heartbeat, Rejected, StatusKind, Trade
-from crypto_intel.contracts.symbols import Symbol
 from streaming.clock import PlatformClock
 from streaming.errors import RejectedInput, RetryableError
 from streaming.producers.binance import MAX_PAGE, VENUE, BinanceRest, Ignored, parse_frame
@@ -54,7 +53,7 @@ class BinanceFeed:
         clock: PlatformClock,
         rest: BinanceRest,
         *,
-        markets: dict[str, Symbol],
+        markets: dict[str, str],
         last_ids: dict[str, int],
     ) -> None:
         self._settings = settings
@@ -93,7 +92,7 @@ class BinanceFeed:
         self.say("connected", detail=self.detail)
         for payload in backlog:
             self._handle(payload)
-        await asyncio.gather(*(self._catch_up(symbol) for symbol in self._markets.values()))
+        await self._catch_up_all()
 
     def on_message(self, payload: bytes) -> None:
         """One frame."""
@@ -146,7 +145,7 @@ class BinanceFeed:
             self._write(trade)
         else:
             self._held[trade.symbol] = [trade]
-            task = asyncio.create_task(self._repair(Symbol(trade.symbol), gap))
+            task = asyncio.create_task(self._repair(trade.symbol, gap))
             self._repairs.add(task)
 
     def _write(self, trade: Trade) -> None:
@@ -186,37 +185,41 @@ class BinanceFeed:
             self._repairs.discard(task)
             task.result()
 
-    async def _repair(self, symbol: Symbol, gap: Gap) -> None:
-        try:
-            await self._fill(symbol, gap)
-        finally:
-            self._release(symbol)
+    async def _repair(self, symbol: str, gap: Gap) -> None:
+        await self._fill(symbol, gap)
+        self._release(symbol)
 
-    async def _catch_up(self, symbol: Symbol) -> None:
+    async def _catch_up_all(self) -> None:
+        """Every symbol at once; the first unexpected error stops the others and is raised as it is."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                for symbol in self._markets.values():
+                    group.create_task(self._catch_up(symbol))
+        except ExceptionGroup as failed:
+            raise failed.exceptions[0] from None
+
+    async def _catch_up(self, symbol: str) -> None:
         """Write what came to pass since the last id known, or the first history, then let the symbol through."""
         try:
             async with asyncio.timeout(self._settings.repair.budget_s), self._repair_slots:
                 until = await self._last_before_stream(symbol)
-            if until is None:
-                return
-            if symbol not in self._ids.last:
+            if until is not None and symbol not in self._ids.last:
                 await self._first_history(symbol, until)
-            elif gap := self._ids.missing_up_to(symbol, until):
-                self._ids.last[symbol] = until
+            elif until is not None and (gap := self._ids.missing_up_to(symbol, until)):
                 await self._fill(symbol, gap)
+                self._ids.last[symbol] = until  # not before: a connection lost meanwhile must find the rest again
         except (RetryableError, RequestRefused, TimeoutError) as error:
             self._complain(symbol, error)
-        finally:
-            self._release(symbol)
+        self._release(symbol)
 
-    async def _last_before_stream(self, symbol: Symbol) -> int | None:
+    async def _last_before_stream(self, symbol: str) -> int | None:
         """The id before the first frame, or the venue's last one if no frame came yet."""
         if held := self._held.get(symbol):
             return held[0].trade_id - 1
         latest = await self._page(symbol, None, limit=1)
         return latest[-1].trade_id if latest else None
 
-    async def _fill(self, symbol: Symbol, gap: Gap) -> None:
+    async def _fill(self, symbol: str, gap: Gap) -> None:
         """Tell the gap, fetch it, tell what came."""
         log.warning("gap", symbol=symbol, first_id=gap.first, last_id=gap.last, missing=gap.size)
         self.counts["missing"] += gap.size
@@ -230,7 +233,7 @@ class BinanceFeed:
         for found in runs(written):
             self.say("repaired", symbol=symbol, ids=found, detail=f"{found.size} trades by REST")
 
-    async def _fetch(self, symbol: Symbol, gap: Gap | None, written: list[int]) -> None:
+    async def _fetch(self, symbol: str, gap: Gap | None, written: list[int]) -> None:
         """Write the trades of a gap in order of id; ids go to `written` as they are."""
         next_id = gap.first if gap else 0
         while gap and next_id <= gap.last:
@@ -239,11 +242,12 @@ class BinanceFeed:
             if not page:
                 return  # the venue has no more of them
             for trade in page:
+                self._ids.observe(symbol, trade.trade_id)
                 self._write(trade)
                 written.append(trade.trade_id)
             next_id = page[-1].trade_id + 1
 
-    async def _first_history(self, symbol: Symbol, until: int) -> None:
+    async def _first_history(self, symbol: str, until: int) -> None:
         """The first start: the last minutes before the stream, or all of a replay that was played."""
         minutes = self._settings.repair.history_minutes
         now = self._clock.now_us()
@@ -258,18 +262,18 @@ class BinanceFeed:
         for found in runs(trade.trade_id for trade in trades):
             self.say("poll", symbol=symbol, ids=found, detail=f"history: {found.size} trades", stream="history")
 
-    async def _back_from(self, symbol: Symbol, until: int, since: int) -> list[Trade]:
-        """Trades with ids up to `until` and times from `since` on, in order; at most the repair limit."""
+    async def _back_from(self, symbol: str, until: int, since: int) -> list[Trade]:
+        """Trades with ids up to `until`, back to `since` at least, in order; at most about the repair limit."""
         found: list[Trade] = []
         while until >= 0 and len(found) < self._settings.repair.limit_ids:
             page = [t for t in await self._page(symbol, max(until - MAX_PAGE + 1, 0)) if t.trade_id <= until]
-            found[:0] = [trade for trade in page if trade.event_time >= since]
+            found[:0] = page  # older ones of the page too: what the venue handed out is kept
             if not page or page[0].event_time < since:
                 break
             until = page[0].trade_id - 1
         return found
 
-    async def _page(self, symbol: Symbol, from_id: int | None, *, limit: int = MAX_PAGE) -> list[Trade]:
+    async def _page(self, symbol: str, from_id: int | None, *, limit: int = MAX_PAGE) -> list[Trade]:
         received_at = self._clock.now_us()
         try:
             return await self._rest.trades(self._names[symbol], symbol, received_at, from_id=from_id, limit=limit)
@@ -277,12 +281,12 @@ class BinanceFeed:
             self._reject(b"", f"rest historicalTrades {symbol} from {from_id}", error, received_at)
             raise RetryableError(f"historicalTrades: {error}") from error
 
-    def _release(self, symbol: Symbol) -> None:
+    def _release(self, symbol: str) -> None:
         """Let held trades through; a jump among them holds the rest again."""
         for trade in self._held.pop(symbol, []):
             self._accept(trade)
 
-    def _complain(self, symbol: Symbol, error: Exception) -> None:
+    def _complain(self, symbol: str, error: Exception) -> None:
         reason = str(error) or f"not done in {self._settings.repair.budget_s:g} s"
         log.warning("trades could not be fetched", symbol=symbol, reason=reason)
         self.say("poll", symbol=symbol, detail=f"could not fetch trades: {reason}", stream="rest")
@@ -332,7 +336,7 @@ class BinanceFeed:
         """
         await self.settle()
         self._held = {symbol: [] for symbol in self._markets.values()}
-        await asyncio.gather(*(self._catch_up(symbol) for symbol in self._markets.values()))
+        await self._catch_up_all()
         await self.settle()
         await self._clock.refresh_async(self._rest.client)
         await self._sink.flush()

@@ -9,6 +9,7 @@ held, and with it the socket that it reads from.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterable
 from typing import Any
 
@@ -34,6 +35,7 @@ QUEUE_KBYTES = 524_288
 DELIVERY_TIMEOUT_MS = 300_000  # a broker that is away for longer ends the process; its restart refills by REST
 _FLUSH_S = 60.0
 _METADATA_S = 10.0
+_TELL_AGAIN_S = 30.0
 _TAIL_RECORDS = 20_000  # how far back one look for last ids goes; heartbeats and busy markets lie in between
 _TAIL_LOOKS = 20
 
@@ -55,6 +57,7 @@ class KafkaSink:
         self._feed_topic = feed_topic
         self._failed: KafkaError | None = None
         self.failures = 0
+        self._told = ("", 0.0)
         self._producer = Producer(
             {
                 **kafka.client_config(),
@@ -67,9 +70,9 @@ class KafkaSink:
                 "queue.buffering.max.kbytes": QUEUE_KBYTES,
                 "message.timeout.ms": DELIVERY_TIMEOUT_MS,
                 "delivery.report.only.error": True,  # a call a message in Python would halve the throughput
-                "error_cb": _log_error,
-            },
-            logger=None,
+                "log_level": 0,  # it would write a line for each try to connect; `error_cb` tells what matters
+                "error_cb": self._on_error,
+            }
         )
         self.partitions = len(partitions_of(self._producer, feed_topic))
 
@@ -110,6 +113,13 @@ class KafkaSink:
             self.failures += 1
             self._failed = self._failed or error
 
+    def _on_error(self, error: KafkaError) -> None:
+        """What the client says of its connections; the same again only after a while."""
+        name, when = self._told
+        if error.name() != name or time.monotonic() - when > _TELL_AGAIN_S:
+            self._told = (error.name(), time.monotonic())
+            log.warning("kafka client", error=error.str(), fatal=error.fatal(), queued=self.queued)
+
     def check(self) -> None:
         """Serve delivery reports.
 
@@ -135,10 +145,6 @@ class KafkaSink:
     def queued(self) -> int:
         """Events that wait for the broker's acknowledgement."""
         return len(self._producer)
-
-
-def _log_error(error: KafkaError) -> None:
-    log.warning("kafka client", error=error.str(), fatal=error.fatal())
 
 
 def partitions_of(client: Any, topic: str) -> list[int]:
@@ -177,8 +183,8 @@ def last_trade_ids(kafka: Kafka, topic: str, venue: str, symbols: Iterable[str])
             "group.id": f"last-ids-{venue}",
             "enable.auto.commit": False,
             "auto.offset.reset": "earliest",
-        },
-        logger=None,
+            "log_level": 0,
+        }
     )
     wanted = set(symbols)
     found: dict[str, int] = {}

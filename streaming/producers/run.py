@@ -11,7 +11,6 @@ import stamina
 import structlog
 from pydantic import SecretStr
 
-from crypto_intel.contracts.symbols import Symbol
 from streaming.clock import PlatformClock
 from streaming.errors import FatalError, RetryableError
 from streaming.producers import binance, newsapi
@@ -57,10 +56,8 @@ async def run_binance(settings: ProducerSettings) -> None:
     await asyncio.Event().wait()
 
 
-async def _last_ids(settings: ProducerSettings, symbols: list[Symbol]) -> dict[str, int]:
-    return await asyncio.to_thread(
-        last_trade_ids, settings.kafka, settings.topics.trades, binance.VENUE, list(map(str, symbols))
-    )
+async def _last_ids(settings: ProducerSettings, symbols: list[str]) -> dict[str, int]:
+    return await asyncio.to_thread(last_trade_ids, settings.kafka, settings.topics.trades, binance.VENUE, symbols)
 
 
 async def prepare_feed(
@@ -68,7 +65,7 @@ async def prepare_feed(
     sink: EventSink,
     clock: PlatformClock,
     rest: BinanceRest,
-    last_ids: Callable[[list[Symbol]], Awaitable[dict[str, int]]],
+    last_ids: Callable[[list[str]], Awaitable[dict[str, int]]],
 ) -> BinanceFeed:
     """A feed that knows which symbols the venue offers and where an earlier run stopped.
 

@@ -16,7 +16,7 @@ DEFAULT_SYMBOLS = ",".join(
 
 def _checked_symbols(value: Any) -> Any:
     if isinstance(value, str):
-        return ",".join(Symbol(part) for part in value.split(",") if part.strip())
+        return ",".join(dict.fromkeys(Symbol(part) for part in value.split(",") if part.strip()))
     return value
 
 
@@ -46,14 +46,14 @@ class Binance(BaseModel):
     rest_url: str = "https://api.binance.com"
     api_key: SecretStr | None = Field(default=None, description="Optional; sent with REST requests only.")
     symbols: Annotated[str, BeforeValidator(_checked_symbols)] = Field(
-        default=DEFAULT_SYMBOLS, description="BASE-QUOTE, separated by commas."
+        default=DEFAULT_SYMBOLS, min_length=1, description="BASE-QUOTE, separated by commas."
     )
     heartbeat_s: float = Field(default=2.0, gt=0, description="Feed time between two heartbeats.")
 
     @property
-    def markets(self) -> list[Symbol]:
-        """The symbols as a list."""
-        return [Symbol(part) for part in self.symbols.split(",") if part]
+    def markets(self) -> list[str]:
+        """The symbols as a list of plain text, normalised."""
+        return self.symbols.split(",")
 
 
 class NewsApi(BaseModel):
