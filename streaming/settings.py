@@ -68,6 +68,7 @@ class StreamingSettings(Settings):
     bars: Bars = Bars()
     news: News = News()
     alerts: Alerts = Alerts()
+    clock_url: str | None = Field(default=None, description="The simulator's /sim/clock; unset: system time.")
     checkpoints: str = Field(default="", description="Root of the checkpoints; default <data_dir>/checkpoints.")
     max_records_per_batch: int = Field(default=200_000, ge=1, description="Bounds a batch, so a restart is quick.")
     starting_offsets: str = Field(default="earliest", pattern="^(earliest|latest)$")

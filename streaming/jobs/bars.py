@@ -31,9 +31,7 @@ def run(session: SparkSession, settings: StreamingSettings) -> StreamingQuery:
 def bars_step(delay_us: int) -> Step:
     """The stateful operator's step: a batch of a market's events into its state, finished rows out."""
 
-    def step(
-        _market: str, state: bytes | None, events: pl.DataFrame
-    ) -> tuple[bytes, list[tuple[str, dict[str, Any]]]]:
+    def step(_market: str, state: bytes | None, events: pl.DataFrame) -> tuple[bytes, list[tuple[str, dict[str, Any]]]]:
         market = msgspec.msgpack.decode(state, type=MarketState) if state else MarketState()
         trades = events.filter(pl.col("is_trade"))
         if market.partition < 0 and trades.height:

@@ -60,7 +60,7 @@ def per_market(session: SparkSession, settings: StreamingSettings, step: Step) -
 
 def _stateful(step: Step) -> Callable[..., Iterator[pd.DataFrame]]:
     def update(key: tuple[str], chunks: Iterable[pd.DataFrame], state: GroupState) -> Iterator[pd.DataFrame]:
-        import pandas as pd
+        import pandas as pd  # noqa: PLC0415 - in Spark's Python worker only; the driver never needs it
 
         market = str(key[0])
         events = pl.concat([pl.from_pandas(chunk) for chunk in chunks])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
@@ -23,7 +25,7 @@ def _values(covered: list[intervals.Interval]) -> set[int]:
 def test_intervals_cover_exactly_the_ids_they_are_made_from(values: set[int]) -> None:
     covered = _intervals(values)
     assert _values(covered) == values
-    assert all(right[0] - left[1] > 1 for left, right in zip(covered, covered[1:], strict=False))
+    assert all(right[0] - left[1] > 1 for left, right in pairwise(covered))
 
 
 @given(ids, ids)

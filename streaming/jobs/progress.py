@@ -1,0 +1,109 @@
+"""What each query is doing, told after every batch: to ops.stream_progress, for people and for Dagster.
+
+Best effort: a report that can not be stored is logged and dropped, since the next batch brings a newer one; a query
+never waits for it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import structlog
+from pyspark.sql.streaming.listener import (
+    QueryProgressEvent,
+    QueryStartedEvent,
+    QueryTerminatedEvent,
+    StreamingQueryListener,
+    StreamingQueryProgress,
+)
+
+from streaming.settings import StreamingSettings
+from streaming.sinks.progress import ProgressRow, ProgressSink
+
+log = structlog.get_logger()
+
+
+# ruff: noqa: N802 - the listener's method names are Spark's
+class ProgressReporter(StreamingQueryListener):
+    """Stores each query's newest progress.
+
+    Args:
+        now_us: platform clock in microseconds.
+    """
+
+    def __init__(self, settings: StreamingSettings, now_us: Callable[[], int]) -> None:
+        self._sink = ProgressSink(settings.postgres_dsn)
+        self._now_us = now_us
+
+    def onQueryStarted(self, event: QueryStartedEvent) -> None:
+        """Nothing to tell before the first batch."""
+
+    def onQueryProgress(self, event: QueryProgressEvent) -> None:
+        """Store the batch's figures."""
+        self._store(event.progress)
+
+    def onQueryIdle(self, event: Any) -> None:
+        """Nothing changed."""
+
+    def onQueryTerminated(self, event: QueryTerminatedEvent) -> None:
+        """The application itself logs why."""
+
+    def _store(self, progress: StreamingQueryProgress) -> None:
+        try:
+            self._sink.write(progress_row(progress, self._now_us()))
+        except Exception as error:  # a status page must never hurt a stream
+            log.warning("progress not stored", query=progress.name, error=type(error).__name__)
+
+
+def progress_row(progress: StreamingQueryProgress, now_us: int) -> ProgressRow:
+    """A query's progress as a row of ops.stream_progress."""
+    newest = progress.eventTime.get("max")
+    states = progress.stateOperators
+    return ProgressRow(
+        query=progress.name or "",
+        batch_id=progress.batchId,
+        input_rows=progress.numInputRows,
+        rows_per_second=progress.processedRowsPerSecond,
+        batch_ms=progress.durationMs.get("triggerExecution"),
+        end_offsets=_end_offsets(progress),
+        lag_records=_lag(progress),
+        watermark=_time(progress.eventTime.get("watermark")),
+        event_time_delay_s=(now_us / 1e6 - _time(newest).timestamp()) if newest and _time(newest) else None,  # type: ignore[union-attr]
+        state_rows=sum(state.numRowsTotal for state in states),
+        state_bytes=sum(state.memoryUsedBytes for state in states),
+        late_rows=sum(state.numRowsDroppedByWatermark for state in states),
+        run_id=str(progress.runId),
+    )
+
+
+def _end_offsets(progress: StreamingQueryProgress) -> dict[str, Any]:
+    # Kafka: {topic: {partition: offset}}. Delta: {table: {"version": n, ...}}, as its source tells.
+    offsets: dict[str, Any] = {}
+    for source in progress.sources:
+        end = json.loads(source.endOffset) if source.endOffset else {}
+        if "reservoirVersion" in end:
+            table = source.description.rsplit("/", 2)
+            offsets["/".join(table[-2:]).rstrip("]")] = {"version": end["reservoirVersion"], "index": end["index"]}
+        elif isinstance(end, dict):
+            offsets.update(end)
+    return offsets
+
+
+def _lag(progress: StreamingQueryProgress) -> int | None:
+    # Records of Kafka that stood behind the batch's end when it was planned; None for queries that read tables.
+    lags = []
+    for source in progress.sources:
+        end, latest = (json.loads(text) if text else {} for text in (source.endOffset, source.latestOffset))
+        if isinstance(latest, dict) and "reservoirVersion" not in latest and isinstance(end, dict):
+            for topic, partitions in latest.items():
+                lags += [offset - end.get(topic, {}).get(number, 0) for number, offset in partitions.items()]
+    return sum(lags) if lags else None
+
+
+def _time(text: str | None) -> datetime | None:
+    if not text or text.startswith("1970-01-01T00:00:00"):
+        return None
+    return datetime.fromisoformat(text.replace("Z", "+00:00")).astimezone(UTC)
