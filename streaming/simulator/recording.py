@@ -36,8 +36,9 @@ class _WireTrade(msgspec.Struct):
 
 
 class _WireFrame(msgspec.Struct):
-    stream: str
-    data: msgspec.Raw
+    # Recorders write REST answers among the frames (order book snapshots): those have no stream.
+    stream: str = ""
+    data: msgspec.Raw = msgspec.Raw(b"null")
 
 
 @dataclass(frozen=True)
