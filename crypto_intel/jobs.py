@@ -10,7 +10,7 @@ from crypto_intel.contracts.tables import (
     MACRO_FRED_OBSERVATIONS,
     SILVER_TRADES,
 )
-from crypto_intel.specs import HOURLY, YEARLY, key_of
+from crypto_intel.specs import key_of
 
 HOUR_ASSETS = [
     key_of(SILVER_TRADES),
@@ -38,12 +38,10 @@ def _selection(assets: list[dg.AssetKey], checks: list[dg.AssetCheckKey]) -> dg.
 hour_job = dg.define_asset_job(
     "market_hour",
     _selection(HOUR_ASSETS, HOUR_CHECKS),
-    partitions_def=HOURLY,
     description="An hour of market data: silver, gold, checks, and its publication.",
 )
 macro_job = dg.define_asset_job(
     "macro_years",
     _selection(MACRO_ASSETS, MACRO_CHECKS),
-    partitions_def=YEARLY,
     description="Macro observations of a range of years, with their vintages: one request a series.",
 )

@@ -4,9 +4,8 @@ One function a kind; assets call them when a person asks for an observation, the
 seconds and hands their events to Dagster without a run. Figures are numbers, so that the UI plots them over time.
 """
 
-from __future__ import annotations
-
-from collections.abc import Mapping, Sequence
+# No postponed annotations here: Dagster reads the types of an asset's resources.
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -22,7 +21,7 @@ from crypto_intel.contracts.tables import TABLES
 from crypto_intel.resources.kafka import KafkaOffsets, TopicOffsets
 from crypto_intel.resources.lake import Lake, TableFacts
 from crypto_intel.resources.postgres import Postgres
-from crypto_intel.specs import key_of, source_key
+from crypto_intel.specs import key_of, source_key, streamed_table_spec
 
 TOPICS = {name: source_key(f"{name}_topic") for name in Topics.model_fields}
 """Asset key of each topic, by its name in the settings."""
@@ -51,13 +50,13 @@ class Observed:
         return dg.AssetObservation(self.key, metadata=self.metadata, tags={DATA_VERSION_TAG: self.version})
 
 
-def observe_topics(kafka: KafkaOffsets) -> list[Observed]:
-    """Every topic that exists: end offsets, records, partitions.
+def observe_topics(kafka: KafkaOffsets, only: Collection[str] = tuple(TOPICS)) -> list[Observed]:
+    """Those of the topics that exist: end offsets, records, partitions.
 
     Raises:
         TransientError: the brokers do not answer.
     """
-    names = Settings().topics.model_dump()
+    names = {kind: name for kind, name in Settings().topics.model_dump().items() if kind in only}
     found = {offsets.topic: offsets for offsets in kafka.read(list(names.values()))}
     return [_topic(TOPICS[kind], found[name]) for kind, name in names.items() if name in found]
 
@@ -74,15 +73,15 @@ def _topic(key: dg.AssetKey, offsets: TopicOffsets) -> Observed:
     return Observed(key, ",".join(str(end) for end in ends.values()), figures)
 
 
-def observe_jobs(postgres: Postgres) -> list[Observed]:
-    """Every streaming query that has reported: lag, rates, watermark, delay, state.
+def observe_jobs(postgres: Postgres, only: Collection[str] = tuple(JOBS)) -> list[Observed]:
+    """Those of the streaming queries that have reported: lag, rates, watermark, delay, state.
 
     Raises:
         NotConfigured, TransientError: PostgreSQL is not named, or does not answer.
     """
     with postgres.connect() as connection, connection.cursor(row_factory=dict_row) as cursor:
         rows = cursor.execute("SELECT *, now() AS asked_at FROM ops.stream_progress").fetchall()
-    return [_job(JOBS[row["query"]], row) for row in rows if row["query"] in JOBS]
+    return [_job(JOBS[row["query"]], row) for row in rows if row["query"] in only]
 
 
 def _job(key: dg.AssetKey, row: Mapping[str, Any]) -> Observed:
@@ -102,6 +101,21 @@ def observe_tables(lake: Lake, tables: Sequence[Table]) -> list[Observed]:
     """Every table that is there: Delta version, rows, files, bytes, newest event time."""
     facts = [(table, lake.facts(table)) for table in tables]
     return [_table(table, fact) for table, fact in facts if fact is not None]
+
+
+def streamed_table(table: Table, writer: dg.AssetKey) -> dg.AssetsDefinition:
+    """A streamed table as an observable asset downstream of the query that writes it.
+
+    One definition a table: several in one would share an operation, and operations of jobs and tables that feed each
+    other would form a cycle.
+    """
+    spec = streamed_table_spec(table, [writer])
+
+    @dg.multi_observable_source_asset(name=f"observe_{table.layer}_{table.name}", specs=[spec])
+    def observe(lake: Lake) -> Iterator[dg.ObserveResult]:
+        yield from (observed.result() for observed in observe_tables(lake, [table]))
+
+    return observe
 
 
 def _table(table: Table, facts: TableFacts) -> Observed:

@@ -57,12 +57,12 @@ def heartbeats(
     count = int((end - start).total_seconds()) // every_s + 1
     times = [start + timedelta(seconds=every_s * n) for n in range(count)]
     rows = [
-        _status(venue, "heartbeat", at, topic, partition, 1_000_000 + n, taken_at)
-        for n, at in enumerate(times)
+        _status(venue, "heartbeat", at, topic, partition, int(at.timestamp()), taken_at)
+        for at in times
         for partition in range(PARTITIONS)
     ]
     if ended:
-        rows += [_status(venue, "ended", end, topic, p, 1_000_000 + count, taken_at) for p in range(PARTITIONS)]
+        rows += [_status(venue, "ended", end, topic, p, int(end.timestamp()) + 1, taken_at) for p in range(PARTITIONS)]
     return rows
 
 

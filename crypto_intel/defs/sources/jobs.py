@@ -22,35 +22,33 @@ _DOCS = {
     "live": "Seconds-fresh prices into PostgreSQL and Redis, and the first alert rule.",
     "publish": "What streamed into PostgreSQL and Redis: bars, pairs, articles, gaps, provisional enriched rows.",
 }
+_PUBLISHED = (SILVER_BARS_1M, SILVER_BARS_5M, SILVER_BAR_NEWS, BRONZE_NEWS, BRONZE_FEED_STATUS)
 _DEPS = {
     "ingest": [key for topic, key in TOPICS.items() if topic != "alerts"],
     "bars": [TOPICS["trades"]],
     "bar_news": [TOPICS["news"], key_of(SILVER_BARS_1M)],
     "live": [TOPICS["trades"]],
-    "publish": [
-        key_of(table) for table in (SILVER_BARS_1M, SILVER_BARS_5M, SILVER_BAR_NEWS, BRONZE_NEWS, BRONZE_FEED_STATUS)
-    ],
+    "publish": [key_of(table) for table in _PUBLISHED],
 }
 
 
-@dg.multi_observable_source_asset(
-    name="streaming_jobs",
-    can_subset=True,
-    specs=[
-        dg.AssetSpec(
-            key,
-            deps=_DEPS[job],
-            description=_DOCS[job],
-            group_name="sources",
-            kinds={"spark", "python"},
-            owners=OWNERS,
-            tags={"layer": "sources", "mode": "streaming"},
-        )
-        for job, key in JOBS.items()
-    ],
-)
-def streaming_jobs(context: dg.AssetExecutionContext, postgres: Postgres) -> Iterator[dg.ObserveResult]:
-    """Lag, rate, watermark, delay and state of each query."""
-    for observed in observe_jobs(postgres):
-        if observed.key in context.selected_asset_keys:
-            yield observed.result()
+def _job(name: str, key: dg.AssetKey) -> dg.AssetsDefinition:
+    spec = dg.AssetSpec(
+        key,
+        deps=_DEPS[name],
+        description=_DOCS[name],
+        group_name="sources",
+        kinds={"spark", "python"},
+        owners=OWNERS,
+        tags={"layer": "sources", "mode": "streaming"},
+    )
+
+    @dg.multi_observable_source_asset(name=f"observe_{name}_job", specs=[spec])
+    def observe(postgres: Postgres) -> Iterator[dg.ObserveResult]:
+        yield from (observed.result() for observed in observe_jobs(postgres, [name]))
+
+    observed: dg.AssetsDefinition = observe
+    return observed
+
+
+streaming_jobs = [_job(name, key) for name, key in JOBS.items()]

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from crypto_intel.observing import TOPICS, observe_topics
+from crypto_intel.observing import JOBS, TOPICS, observe_topics
 from crypto_intel.resources.kafka import KafkaOffsets
 from crypto_intel.specs import OWNERS, source_key
 
@@ -16,34 +16,34 @@ _DOCS = {
     "dead_letters": "Input that producers could not use, whole, with its reason.",
     "alerts": "Rules that fired; key alert_id.",
 }
+_VENUES = [source_key("binance"), source_key("newsapi")]
 _DEPS = {
-    "trades": ["binance"],
-    "quotes": ["binance"],
-    "news": ["newsapi"],
-    "feed_status": ["binance", "newsapi"],
-    "dead_letters": ["binance", "newsapi"],
-    "alerts": ["live_job"],
+    "trades": [source_key("binance")],
+    "quotes": [source_key("binance")],
+    "news": [source_key("newsapi")],
+    "feed_status": _VENUES,
+    "dead_letters": _VENUES,
+    "alerts": [JOBS["live"]],
 }
 
 
-@dg.multi_observable_source_asset(
-    name="topics",
-    can_subset=True,
-    specs=[
-        dg.AssetSpec(
-            key,
-            deps=[source_key(name) for name in _DEPS[topic]],
-            description=_DOCS[topic],
-            group_name="sources",
-            kinds={"kafka"},
-            owners=OWNERS,
-            tags={"layer": "sources", "mode": "streaming"},
-        )
-        for topic, key in TOPICS.items()
-    ],
-)
-def topics(context: dg.AssetExecutionContext, kafka: KafkaOffsets) -> Iterator[dg.ObserveResult]:
-    """Offsets, records and partitions of each topic."""
-    for observed in observe_topics(kafka):
-        if observed.key in context.selected_asset_keys:
-            yield observed.result()
+def _topic(name: str, key: dg.AssetKey) -> dg.AssetsDefinition:
+    spec = dg.AssetSpec(
+        key,
+        deps=_DEPS[name],
+        description=_DOCS[name],
+        group_name="sources",
+        kinds={"kafka"},
+        owners=OWNERS,
+        tags={"layer": "sources", "mode": "streaming"},
+    )
+
+    @dg.multi_observable_source_asset(name=f"observe_{name}_topic", specs=[spec])
+    def observe(kafka: KafkaOffsets) -> Iterator[dg.ObserveResult]:
+        yield from (observed.result() for observed in observe_topics(kafka, [name]))
+
+    observed: dg.AssetsDefinition = observe
+    return observed
+
+
+topics = [_topic(name, key) for name, key in TOPICS.items()]

@@ -1,0 +1,158 @@
+"""A market_hour run makes silver, gold and the served rows of its hour, and stops where a check says stop."""
+
+from datetime import timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import polars as pl
+import pytest
+
+from crypto_intel.contracts.tables import (
+    BRONZE_FEED_STATUS,
+    BRONZE_TRADES,
+    GOLD_BARS_1M,
+    GOLD_MARKET_ENRICHED,
+    SILVER_BARS_1M,
+    SILVER_TRADES,
+)
+from crypto_intel.core.frames import conform
+from crypto_intel.core.hours import HOUR, event_hour
+from crypto_intel.definitions import build_defs
+from crypto_intel.resources.lake import Lake
+from crypto_intel.resources.postgres import Postgres
+from crypto_intel.specs import key_of
+from crypto_intel_tests.crypto_intel import lakes
+
+KEY = event_hour(lakes.HOUR)
+
+
+def run(graph: dg.Definitions, key: str, instance: dg.DagsterInstance | None = None) -> dg.ExecuteInProcessResult:
+    job = graph.resolve_job_def("market_hour")
+    return job.execute_in_process(partition_key=key, instance=instance, raise_on_error=False)
+
+
+def checks(result: dg.ExecuteInProcessResult) -> dict[str, bool]:
+    return {
+        f"{found.asset_key.to_user_string()}:{found.check_name}": found.passed
+        for found in result.get_asset_check_evaluations()
+    }
+
+
+def materialized(result: dg.ExecuteInProcessResult) -> list[str]:
+    return [event.asset_key.to_user_string() for event in result.get_asset_materialization_events() if event.asset_key]
+
+
+@pytest.fixture
+def served_graph(lake_resources: dict[str, Any], own_postgres_dsn: str, java_home: Path) -> dg.Definitions:
+    return build_defs(resource_overrides={**lake_resources, "postgres": Postgres(dsn=own_postgres_dsn)})
+
+
+@pytest.fixture(autouse=True)
+def _java(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    if request.node.get_closest_marker("stack"):
+        monkeypatch.setenv("JAVA_HOME", str(request.getfixturevalue("java_home")))
+
+
+@pytest.mark.stack
+def test_an_hour_is_made_from_bronze_to_the_served_rows(
+    served_graph: dg.Definitions, lake: Lake, lake_path: Path, own_postgres_dsn: str
+) -> None:
+    lakes.fill_hour(lake_path)
+    result = run(served_graph, KEY)
+    assert result.success
+    assert checks(result) == {
+        "silver/trades:contract": True,
+        "gold/bars_1m:contract": True,
+        "gold/market_enriched:contract": True,
+        "gold/bars_1m:stream_equals_batch": True,
+    }
+    assert lake.scan(SILVER_TRADES).collect()["trade_id"].sort().to_list() == list(range(1000, 1600))
+    bars = lake.scan(GOLD_BARS_1M).collect()
+    assert bars.height == 60 and bars["trade_count"].sum() == 600
+    assert lake.scan(GOLD_MARKET_ENRICHED).filter(pl.col("news_count") == 1).collect().height == 11
+    with Postgres(dsn=own_postgres_dsn).connect() as connection:
+        finals = connection.execute("SELECT count(*) FROM public.market_enriched WHERE is_final").fetchone()
+        trades = connection.execute("SELECT sum(trade_count) FROM public.bars_1m").fetchone()
+    assert (finals, trades) == ((60,), (Decimal(600),))
+
+
+@pytest.mark.stack
+def test_a_repeated_run_changes_no_row(served_graph: dg.Definitions, lake: Lake, lake_path: Path) -> None:
+    lakes.fill_hour(lake_path)
+    run(served_graph, KEY)
+    first = lake.scan(GOLD_MARKET_ENRICHED).sort("window_start").collect()
+    lakes.append(lake_path, BRONZE_FEED_STATUS, lakes.heartbeats(lakes.HOUR + 3 * HOUR, lakes.HOUR + 3 * HOUR))
+    again = run(served_graph, KEY)
+    assert lake.scan(GOLD_MARKET_ENRICHED).sort("window_start").collect().equals(first)
+    published = [e for e in again.get_asset_materialization_events() if e.asset_key.path[0] == "publish"]
+    assert [e.materialization.metadata["rows_changed"].value for e in published] == [0, 0]
+
+
+@pytest.mark.stack
+def test_both_sides_of_a_day_boundary_are_whole(served_graph: dg.Definitions, lake: Lake, lake_path: Path) -> None:
+    second = lakes.HOUR + 2 * HOUR  # 2024-08-09 00:00
+    first = second - HOUR
+    rows = [lakes.trade(n, second + timedelta(seconds=n - 50)) for n in range(100)]
+    lakes.append(lake_path, BRONZE_TRADES, rows)
+    lakes.append(lake_path, BRONZE_FEED_STATUS, lakes.heartbeats(first, second + timedelta(minutes=2), ended=True))
+    for hour in (first, second):
+        assert run(served_graph, event_hour(hour)).success
+    bars = lake.scan(GOLD_BARS_1M).sort("window_start").collect()
+    traded = bars.filter(pl.col("trade_count") > 0)
+    assert traded.select("event_hour", "trade_count", "first_trade_id", "last_trade_id").rows() == [
+        ("2024-08-08-23", 50, 0, 49),
+        ("2024-08-09-00", 50, 50, 99),
+    ]
+    # The second hour knows the trade before it: no id is missing between the two, and the return spans them.
+    after = traded.row(1, named=True)
+    assert (after["coverage_pct"], after["completeness"]) == (100.0, "complete")
+    assert after["return_pct"] == 0.0
+
+
+@pytest.mark.stack
+def test_a_stream_that_differs_from_the_batch_fails_its_check_and_publishes_all_the_same(
+    served_graph: dg.Definitions, lake: Lake, lake_path: Path
+) -> None:
+    lakes.fill_hour(lake_path)
+    run(served_graph, KEY)
+    streamed = lake.scan(GOLD_BARS_1M).collect().with_columns(event_date=pl.col("window_start").dt.date())
+    planted = streamed.with_columns(close=pl.when(pl.int_range(pl.len()) == 7).then(1.0).otherwise("close"))
+    lakes.append(lake_path, SILVER_BARS_1M, conform(planted, SILVER_BARS_1M))
+    result = run(served_graph, KEY)
+    assert result.success
+    assert checks(result)["gold/bars_1m:stream_equals_batch"] is False
+    (found,) = [one for one in result.get_asset_check_evaluations() if one.check_name == "stream_equals_batch"]
+    assert found.metadata["bars_equal"].value == 59
+    assert "differs" in str(found.metadata["diff"].value)
+
+
+def test_a_row_that_breaks_its_contract_blocks_everything_downstream(
+    graph: dg.Definitions, lake: Lake, lake_path: Path
+) -> None:
+    lakes.fill_hour(lake_path, trades=10)
+    lakes.append(lake_path, BRONZE_TRADES, [lakes.trade(1, lakes.HOUR, price="-5")])
+    result = run(graph, KEY)
+    assert not result.success
+    assert checks(result) == {"silver/trades:contract": False}
+    assert materialized(result) == ["silver/trades"]
+    assert lake.open(GOLD_BARS_1M) is None
+    (found,) = result.get_asset_check_evaluations()
+    assert "price" in str(found.metadata["failures"].value) and found.blocking
+
+
+def test_materializations_tell_rows_range_and_a_preview(graph: dg.Definitions, lake_path: Path) -> None:
+    lakes.fill_hour(lake_path, trades=10)
+    result = dg.materialize(
+        [asset for asset in graph.assets or [] if isinstance(asset, dg.AssetsDefinition)],
+        selection=dg.AssetSelection.assets(key_of(SILVER_TRADES)),
+        partition_key=KEY,
+        resources=graph.resources,
+    )
+    (event,) = result.get_asset_materialization_events()
+    metadata = event.materialization.metadata
+    assert metadata["dagster/row_count"].value == 10
+    assert metadata["delta_version"].value == 1
+    assert metadata["oldest"].value == "2024-08-08 22:00:00+00:00"
+    assert "trade_id" in str(metadata["preview"].value)
