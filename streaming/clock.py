@@ -12,11 +12,15 @@ from typing import Literal
 
 import httpx
 import msgspec
+import structlog
 
 from streaming.errors import FatalError, RetryableError
 
 MICROSECONDS = 1_000_000
 _FETCH_TIMEOUT_S = 5.0  # loopback answers in milliseconds; longer means that the simulator is not there
+
+
+log = structlog.get_logger(__name__)
 
 
 class Anchors(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,6 +63,7 @@ class PlatformClock:
 
     def __init__(self, url: str | None = None) -> None:
         self._url = url
+        self._is_served = True
         self.anchors = SYSTEM_TIME
 
     def now_us(self) -> int:
@@ -89,6 +94,21 @@ class PlatformClock:
                 except httpx.TransportError as error:
                     raise _unreachable(self._url, error) from error
             self.anchors = _anchors(response, self._url)
+
+    async def try_refresh(self, client: httpx.AsyncClient) -> None:
+        """Fetch the anchors again if they can be had; otherwise the clock runs on by those it has.
+
+        Raises:
+            FatalError: what answers is not a clock.
+        """
+        try:
+            await self.refresh_async(client)
+        except RetryableError as error:
+            if self._is_served:
+                log.warning("platform clock runs on by itself", reason=str(error))
+            self._is_served = False
+        else:
+            self._is_served = True
 
     async def refresh_async(self, client: httpx.AsyncClient) -> None:
         """Fetch the anchors again; raises as `refresh` does."""

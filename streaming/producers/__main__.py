@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import Awaitable, Callable
 
+import stamina
 import structlog
 import uvloop
 
@@ -39,6 +40,7 @@ def main() -> int:
         return 2
     settings = ProducerSettings()
     configure_log(json=settings.log_json)
+    stamina.instrumentation.set_on_retry_hooks([])  # what fails is told by feed status and log, once each
     try:
         uvloop.run(_until_signalled(PRODUCERS[sys.argv[1]](settings)))
     except FatalError as error:

@@ -358,13 +358,7 @@ class BinanceFeed:
             now = time.monotonic()
             if now - refreshed > 1.0:
                 refreshed = now
-                await self._keep_clock()
+                await self._clock.try_refresh(self._rest.client)
             if now - reported > _REPORT_S:
                 reported = now
                 log.info("feed", held=sum(map(len, self._held.values())), **self.counts)
-
-    async def _keep_clock(self) -> None:
-        try:
-            await self._clock.refresh_async(self._rest.client)
-        except RetryableError as error:
-            log.warning("platform clock", reason=str(error))

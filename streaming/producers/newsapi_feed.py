@@ -86,19 +86,13 @@ class NewsApiFeed:
             FatalError: something could not be delivered.
         """
         while True:
-            await self._refresh_clock()
+            await self._clock.try_refresh(self._http.client)
             has_ended = self._clock.has_ended  # read before the poll, so that the last poll sees all
             await self.poll()
             if has_ended and self._polled_until_us is not None:
                 await self._finish()
                 return
             await self._idle(self.wait_s())
-
-    async def _refresh_clock(self) -> None:
-        try:
-            await self._clock.refresh_async(self._http.client)
-        except RetryableError as error:
-            log.warning("platform clock", reason=str(error))
 
     async def _idle(self, seconds: float) -> None:
         """Wait for the next poll, writing heartbeats; ends early when a recording begins or ends."""
@@ -109,7 +103,7 @@ class NewsApiFeed:
             self._sink.check()
             await asyncio.sleep(min(left, _HEARTBEAT_S))
             if self._clock.is_replay:
-                await self._refresh_clock()
+                await self._clock.try_refresh(self._http.client)
                 if (anchors.ended, anchors.speed) != (self._clock.anchors.ended, self._clock.anchors.speed):
                     return
 

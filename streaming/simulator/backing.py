@@ -34,6 +34,9 @@ class MarketBacking:
         """System time."""
         return Anchors(source="sim")
 
+    def begin(self) -> None:
+        """The market trades whether anyone listens or not."""
+
     def skip(self) -> None:
         """Nobody listens: the stream goes on without being made."""
         self._position_ms = _now_ms()

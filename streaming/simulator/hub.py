@@ -128,6 +128,7 @@ class Hub:
     def _changed(self, client: Client, is_connected: bool) -> None:
         if is_connected:
             self._clients.add(client)
+            self._backing.begin()
         else:
             self._clients.discard(client)
 

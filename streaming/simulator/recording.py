@@ -176,6 +176,10 @@ class RecordingBacking:
         """Whether more frames were due at the last call than one batch holds."""
         return self._is_behind
 
+    def begin(self) -> None:
+        """Start the recording's clock, once."""
+        self._begun = self._begun or (wall_us(), self._played_ns // 1000)
+
     def skip(self) -> None:
         """Nobody listens: a recording that has begun goes on, one that has not waits."""
         if self._begun is not None:
@@ -183,8 +187,7 @@ class RecordingBacking:
 
     def due(self, streams: frozenset[str]) -> list[Frame]:
         """Frames of the wanted streams whose time has come, at most one batch."""
-        if self._begun is None:
-            self._begun = (wall_us(), self._played_ns // 1000)
+        self.begin()
         until_ns = time_at(self.anchors, wall_us()) * 1000 + 999 if self._is_paced else self._summary.end_ns
         frames: list[Frame] = []
         for _ in range(_BATCH_LINES):

@@ -81,6 +81,9 @@ class Backing(Protocol):
     def position(self) -> int | None:
         """Where another run can go on, if that must be remembered."""
 
+    def begin(self) -> None:
+        """A client has subscribed; its clock must run before the first frame leaves."""
+
     def due(self, streams: frozenset[str]) -> list[Frame]:
         """Frames of the wanted streams whose time has come since the last call."""
 
