@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 import msgspec
 import polars as pl
@@ -186,7 +186,16 @@ def gap_rows(feed_status: pl.DataFrame) -> list[dict[str, object]]:
 
 def json_rows(frame: pl.DataFrame) -> list[dict[str, object]]:
     """Rows as JSON values: times as ISO 8601 in UTC, microseconds kept; times without a zone are UTC."""
-    return [{name: _json_value(value) for name, value in row.items()} for row in frame.iter_rows(named=True)]
+    return [{name: json_value(value) for name, value in row.items()} for row in frame.iter_rows(named=True)]
+
+
+def json_value(value: object) -> object:
+    """A value as JSON has it: a time as ISO 8601, without a zone taken as UTC; a date as ISO 8601."""
+    if isinstance(value, date) and not isinstance(value, datetime):
+        return value.isoformat()
+    if not isinstance(value, datetime):
+        return value
+    return (value if value.tzinfo else value.replace(tzinfo=UTC)).isoformat()
 
 
 def alert_row(alert: Alert) -> dict[str, object]:
@@ -212,9 +221,3 @@ def _call(connection: psycopg.Connection, statement: str, *parameters: object) -
 def _time(microseconds: object) -> datetime:
     seconds, rest = divmod(int(microseconds), 1_000_000)  # type: ignore[call-overload]
     return datetime.fromtimestamp(seconds, UTC).replace(microsecond=rest)
-
-
-def _json_value(value: object) -> object:
-    if not isinstance(value, datetime):
-        return value
-    return (value if value.tzinfo else value.replace(tzinfo=UTC)).isoformat()

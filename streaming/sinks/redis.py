@@ -100,7 +100,8 @@ class RedisSink:
         pipeline = client.pipeline(transaction=False)
         for upsert in upserts:
             clock = _CLOCK[upsert.table]
-            for row in upsert.frame.sort(clock).iter_rows(named=True):
+            newest = upsert.frame.sort(clock).unique(["venue", "symbol"], keep="last", maintain_order=True)
+            for row in newest.iter_rows(named=True):
                 fields = {name: _text(value) for name, value in row.items() if value is not None}
                 key = f"{_PREFIX[upsert.table]}:{row['venue']}:{row['symbol']}"
                 pipeline.eval(

@@ -44,9 +44,8 @@ def upsert_frame(
     Raises:
         FatalError: unknown table or columns, no key, or two rows with one key.
     """
-    served = _served(table)
+    served = checked(table, frame, key)
     on = list(key or served.key)
-    _check(served, frame, on)
     if frame.is_empty():
         return 0
     stage = sql.Identifier(f"stage_{table}")
@@ -58,21 +57,23 @@ def upsert_frame(
     return changed
 
 
-def _served(table: str) -> ServedTable:
-    try:
-        return SERVED[table]
-    except KeyError:
-        raise FatalError(f"{table!r} is not a served table; known: {', '.join(SERVED)}") from None
+def checked(table: str, frame: pl.DataFrame, key: Sequence[str] | None = None) -> ServedTable:
+    """The served table that the frame fits.
 
-
-def _check(served: ServedTable, frame: pl.DataFrame, key: list[str]) -> None:
+    Raises:
+        FatalError: unknown table or columns, no key, or two rows with one key.
+    """
+    served = SERVED.get(table)
+    if served is None:
+        raise FatalError(f"{table!r} is not a served table; known: {', '.join(SERVED)}")
+    on = list(key or served.key)
     if unknown := set(frame.columns) - set(served.column_names):
-        raise FatalError(f"{served.name} has no column {', '.join(sorted(unknown))}")
-    if missing := set(key) - set(frame.columns):
-        raise FatalError(f"rows for {served.name} lack key column {', '.join(sorted(missing))}")
-    repeated = frame.height - frame.select(key).n_unique() if frame.height else 0
-    if repeated:
-        raise FatalError(f"{repeated} rows for {served.name} repeat a key ({', '.join(key)})")
+        raise FatalError(f"{table} has no column {', '.join(sorted(unknown))}")
+    if missing := set(on) - set(frame.columns):
+        raise FatalError(f"rows for {table} lack key column {', '.join(sorted(missing))}")
+    if repeated := frame.height - (frame.select(on).n_unique() if frame.height else 0):
+        raise FatalError(f"{repeated} rows for {table} repeat a key ({', '.join(on)})")
+    return served
 
 
 def _normalised(served: ServedTable, frame: pl.DataFrame) -> pl.DataFrame:

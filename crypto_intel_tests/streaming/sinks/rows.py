@@ -90,3 +90,14 @@ def alert(alert_id: str = "price_move:binance:BTC-USDT:1", **changes: object) ->
         "source": "sim", **changes,
     }  # fmt: skip
     return Alert(**values)  # type: ignore[arg-type]
+
+
+def gap(status: str, first_id: int, last_id: int, second: int = 0, symbol: str = "BTC-USDT") -> pl.DataFrame:
+    """A feed status row about trade ids, `second` seconds after START."""
+    return pl.DataFrame(
+        {
+            "venue": ["binance"], "status": [status], "stream": ["trade"], "symbol": [symbol], "first_id": [first_id],
+            "last_id": [last_id], "detail": [f"{last_id - first_id + 1} trades"],
+            "event_time": [START], "received_at": [START + timedelta(seconds=second)],
+        }
+    )  # fmt: skip
