@@ -69,5 +69,5 @@ golden: setup ## Write the golden files anew; look at the difference before you 
 
 lock: ## Compile requirements.lock: hashes of every wheel, no addresses (needs uv)
 	$(UV) pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes --quiet \
-		--no-annotate --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
+		--no-annotate --no-strip-extras --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
 		--output-file requirements.lock
