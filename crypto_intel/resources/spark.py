@@ -16,7 +16,10 @@ from pydantic import Field
 
 from crypto_intel.settings import PlatformSettings
 
+JVM_EXIT_S = 30
+
 if TYPE_CHECKING:
+    from pyspark import SparkContext
     from pyspark.sql import SparkSession
 
 _CONF = {
@@ -43,7 +46,7 @@ class BatchSpark(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     @contextmanager
     def session(self) -> Iterator[SparkSession]:
-        """A session; stopped at the end, whatever happens. Its JVM leaves with the run's process."""
+        """A session; stopped at the end, whatever happens."""
         # Here, since only runs need Spark: the code server loads faster and stays smaller without it.
         from dagster_pyspark import PySparkResource  # noqa: PLC0415
         from pyspark import SparkContext  # noqa: PLC0415
@@ -61,3 +64,16 @@ class BatchSpark(dg.ConfigurableResource):  # type: ignore[type-arg]
             finally:
                 if is_ours:
                     session.stop()
+                    _end_jvm(SparkContext)
+
+
+def _end_jvm(context: type[SparkContext]) -> None:
+    # pyspark keeps the JVM for the next session, with its heap, until Python exits; the run still has work to do.
+    # The JVM exits when its standard input ends.
+    gateway = context._gateway
+    if gateway is None:
+        return
+    gateway.shutdown()
+    gateway.proc.stdin.close()
+    gateway.proc.wait(timeout=JVM_EXIT_S)
+    context._gateway = context._jvm = None
