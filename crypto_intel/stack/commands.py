@@ -99,7 +99,8 @@ def status(
     if as_json:
         _print_json(snapshot.model_dump(mode="json"))
     else:
-        Console().print(view.render(snapshot))
+        console = Console()
+        console.print(view.render(snapshot, width=console.width))
     raise typer.Exit(1 if snapshot.failed else 0)
 
 

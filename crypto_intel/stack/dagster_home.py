@@ -7,12 +7,20 @@ from pathlib import Path
 
 from crypto_intel.stack.files import write_atomic
 from crypto_intel.stack.ports import LOOPBACK
+from crypto_intel.stack.postgres import with_database
 
 DATABASE = "dagster"
 """Apart from the platform's tables, so that the API's roles never see it."""
 
 URL_VARIABLE = "CRYPTO_INTEL_DAGSTER_PG_URL"
 """The environment variable that holds the database's URI: the file holds no password."""
+
+
+def storage_url(dsn: str) -> str:
+    """The database's URI as Dagster needs it: its notifications work with psycopg2 alone, and SQLAlchemy 2.1 takes
+    psycopg 3 unless told."""
+    return with_database(dsn, DATABASE).replace("postgresql://", "postgresql+psycopg2://", 1)
+
 
 _INSTANCE = f"""\
 # Generated at every start; edits are lost.

@@ -23,6 +23,9 @@ from crypto_intel.stack.state import Folder
 SETTLE_S = 20.0
 """Longer than the slowest query's trigger (15 s): a query that has work starts its batch within this time."""
 
+QUERIES = ("ingest", "bars", "bar_news", "live", "publish")
+"""Every streaming query: one that has not reported has not drained. A test holds them to the application's own."""
+
 _PROGRESS = "SELECT query AS name, batch_id, end_offsets FROM ops.stream_progress"
 _FINAL_HOURS = """
 SELECT to_char(date_trunc('hour', window_start AT TIME ZONE 'UTC'), 'YYYY-MM-DD-HH24') AS hour
@@ -71,8 +74,8 @@ def missing(facts: DrainFacts) -> list[str]:
 
 
 def _behind(facts: DrainFacts) -> list[str]:
-    if not facts.queries:
-        return ["no streaming query has reported progress"]
+    if silent := sorted(set(QUERIES) - {query.name for query in facts.queries}):
+        return [f"queries without a report: {', '.join(silent)}"]
     return [f"query {query.name} is behind: {gap}" for query in facts.queries if (gap := _gap(query, facts))]
 
 

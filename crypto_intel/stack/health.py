@@ -13,6 +13,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from http.client import HTTPException
 from pathlib import Path
 from typing import Literal
 from xmlrpc.client import Fault
@@ -145,7 +146,10 @@ def main() -> None:
     listener = Listener(run, plan, Supervisor(plan.socket))
     while True:
         headers, payload = childutils.listener.wait(sys.stdin, sys.stdout)
-        listener.on_event(headers, payload)
+        try:
+            listener.on_event(headers, payload)
+        except (OSError, HTTPException, Fault) as error:  # the supervisor is busy ending; the next event tells
+            sys.stderr.write(f"not looked: {error}\n")
         childutils.listener.ok(sys.stdout)
 
 

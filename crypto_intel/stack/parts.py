@@ -16,7 +16,7 @@ from crypto_intel.stack import dagster_home
 from crypto_intel.stack.jars import Jars
 from crypto_intel.stack.kafka import KafkaServer
 from crypto_intel.stack.ports import LOOPBACK
-from crypto_intel.stack.postgres import PostgresServer, with_database
+from crypto_intel.stack.postgres import PostgresServer
 from crypto_intel.stack.probes import Probe
 from crypto_intel.stack.process import Command, tied_to_parent
 from crypto_intel.stack.settings import StackSettings
@@ -162,7 +162,7 @@ def environment(
         "CRYPTO_INTEL_SPARK__JARS": str(servers.kafka.jars.spark),
         "CRYPTO_INTEL_SPARK__DRIVER_MEMORY": settings.spark.driver_memory,
         "CRYPTO_INTEL_SPARK__UI_PORT": str(ports["spark"]),
-        dagster_home.URL_VARIABLE: with_database(local_dsn, dagster_home.DATABASE),
+        dagster_home.URL_VARIABLE: dagster_home.storage_url(local_dsn),
     }
     if state.source == "live":
         return {**own, **_keys(settings)}

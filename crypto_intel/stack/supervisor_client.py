@@ -103,6 +103,10 @@ class Supervisor:
 
     def shutdown(self) -> None:
         """End the supervisor; it stops what still runs."""
+        # While it ends it looks at one group a second, stopped ones too: those are taken out of its sight first.
+        for process in self.processes():
+            if not process.runs:
+                self._rpc.removeProcessGroup(process.name)
         self._rpc.shutdown()
 
     @property

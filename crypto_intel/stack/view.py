@@ -15,13 +15,19 @@ _COLOURS = {"RUNNING": "green", "STARTING": "yellow", "BACKOFF": "yellow", "STOP
 _SEVERITIES = {"info": "cyan", "warning": "yellow", "critical": "bold red"}
 
 
-def render(snapshot: Snapshot, note: str = "") -> RenderableType:
+WIDE = 118
+"""Columns from which parts and hops stand side by side; below, one above the other, so that nothing is cut."""
+
+
+def render(snapshot: Snapshot, note: str = "", *, width: int = WIDE) -> RenderableType:
     """The whole view; `note` is what is going on (starting, draining, stopping)."""
-    upper = Table.grid(padding=(0, 2), expand=True)
-    upper.add_column(ratio=5)
-    upper.add_column(ratio=4)
-    upper.add_row(_parts(snapshot), _hops(snapshot.hops))
-    body: list[RenderableType] = [upper]
+    body: list[RenderableType] = [_parts(snapshot), _hops(snapshot.hops)]
+    if width >= WIDE:
+        upper = Table.grid(padding=(0, 2), expand=True)
+        upper.add_column(ratio=5)
+        upper.add_column(ratio=4)
+        upper.add_row(*body)
+        body = [upper]
     if snapshot.markets:
         body.append(_markets(snapshot))
     if snapshot.queries:
