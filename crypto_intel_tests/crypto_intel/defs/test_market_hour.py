@@ -1,5 +1,6 @@
 """A market_hour run makes silver, gold and the served rows of its hour, and stops where a check says stop."""
 
+from collections.abc import Iterator
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -22,6 +23,7 @@ from crypto_intel.core.hours import HOUR, event_hour
 from crypto_intel.definitions import build_defs
 from crypto_intel.resources.lake import Lake
 from crypto_intel.resources.postgres import Postgres
+from crypto_intel.resources.spark import BatchSpark
 from crypto_intel.specs import key_of
 from crypto_intel_tests.crypto_intel import lakes
 
@@ -44,15 +46,18 @@ def materialized(result: dg.ExecuteInProcessResult) -> list[str]:
     return [event.asset_key.to_user_string() for event in result.get_asset_materialization_events() if event.asset_key]
 
 
+@pytest.fixture(scope="module")
+def warm_spark(java_home: Path) -> Iterator[None]:
+    """One session for the runs of this module; a run that finds a session uses it and leaves it running."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("JAVA_HOME", str(java_home))
+        with BatchSpark().session():
+            yield
+
+
 @pytest.fixture
-def served_graph(lake_resources: dict[str, Any], own_postgres_dsn: str, java_home: Path) -> dg.Definitions:
+def served_graph(lake_resources: dict[str, Any], own_postgres_dsn: str, warm_spark: None) -> dg.Definitions:
     return build_defs(resource_overrides={**lake_resources, "postgres": Postgres(dsn=own_postgres_dsn)})
-
-
-@pytest.fixture(autouse=True)
-def _java(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    if request.node.get_closest_marker("stack"):
-        monkeypatch.setenv("JAVA_HOME", str(request.getfixturevalue("java_home")))
 
 
 @pytest.mark.stack
