@@ -47,7 +47,9 @@ def up(
     speed: Annotated[float, typer.Option(min=0, help="Of a replay: N times its own pace; 0: as fast as it goes.")] = 1,
     until_done: Annotated[bool, typer.Option("--until-done", help="Play to the end, drain, verify, stop.")] = False,
     keep_up: Annotated[bool, typer.Option("--keep-up", help="Leave it running when this command ends.")] = False,
-    dagster: Annotated[bool, typer.Option("--dagster/--no-dagster", help="Without it no hour becomes final.")] = True,
+    without: Annotated[
+        list[str] | None, typer.Option(help="Leave out a part, or all that begin so: `--without dagster`. Repeatable.")
+    ] = None,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
@@ -60,7 +62,7 @@ def up(
     from crypto_intel.stack.settings import load_settings
 
     settings = load_settings()
-    wish = Wish(source or settings.source, data_dir, capture, speed, keep_up, dagster)
+    wish = Wish(source or settings.source, data_dir, capture, speed, keep_up, tuple(without or ()))
     console = Console(stderr=as_json)
     outcome = face.run(wish, settings, console, until_done=until_done)
     if as_json:

@@ -54,7 +54,7 @@ class Wish:
     capture: Path | None = None
     speed: float = 1.0
     keep_up: bool = False
-    dagster: bool = True
+    without: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -160,16 +160,19 @@ class Stack:
         self._report = report
         self._process: subprocess.Popen[bytes] | None = None
 
-    def start(self, *, keep_up: bool = False, dagster: bool = True) -> None:
+    def start(self, *, keep_up: bool = False, without: tuple[str, ...] = ()) -> None:
         """Start everything in order; return when the stores, the simulator and the schema are there.
 
+        Args:
+            keep_up: the stack may outlive this process.
+            without: parts to leave out, by name or by the beginning of it.
+
         Raises:
+            StackError: nothing has such a name, or it can not be left out.
             ServerFailedError: a part without which nothing works did not come up.
         """
         self.prepare_servers()
-        self.parts = parts.build_parts(self.state, self.folder, self.servers)
-        if not dagster:
-            self.parts = [part for part in self.parts if part.name not in parts.DAGSTER]
+        self.parts = parts.leave_out(parts.build_parts(self.state, self.folder, self.servers), without)
         self._start_supervisor(keep_up)
         self._start_wave(parts.STORES)
         self.prepare_stores()

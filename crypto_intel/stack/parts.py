@@ -13,6 +13,7 @@ from pathlib import Path
 
 from crypto_intel.contracts.settings import Source
 from crypto_intel.stack import dagster_home
+from crypto_intel.stack.errors import StackError
 from crypto_intel.stack.jars import Jars
 from crypto_intel.stack.kafka import KafkaServer
 from crypto_intel.stack.ports import LOOPBACK
@@ -210,3 +211,17 @@ def _without_supabase(outer: Mapping[str, str]) -> dict[str, str]:
 def select(parts: Sequence[Part], names: Sequence[str]) -> list[Part]:
     """The parts of these names, in their own order."""
     return [part for part in parts if part.name in names]
+
+
+def leave_out(parts: Sequence[Part], names: Sequence[str]) -> list[Part]:
+    """The parts but those whose name begins with one of `names`.
+
+    Raises:
+        StackError: no part begins so, or nothing works without it.
+    """
+    for name in names:
+        if not name or not any(part.name.startswith(name) for part in parts):
+            raise StackError(f"no part '{name}'", f"there are: {', '.join(part.name for part in parts)}")
+        if any(needed.startswith(name) for needed in ("kafka", "postgres")):
+            raise StackError(f"nothing works without '{name}'", "leave out another part")
+    return [part for part in parts if not part.name.startswith(tuple(names))] if names else list(parts)

@@ -74,7 +74,7 @@ def _hold(prepared: Prepared, wish: Wish, console: Console, *, until_done: bool)
     began = time.monotonic()
     leave_up = False
     try:
-        stack.start(keep_up=wish.keep_up, dagster=wish.dagster)
+        stack.start(keep_up=wish.keep_up, without=wish.without)
         outcome.started_s = time.monotonic() - began
         if until_done or not wish.keep_up:
             _follow(stack, console, outcome, until_done=until_done)

@@ -93,3 +93,23 @@ def test_a_path_that_the_supervisor_can_not_carry_is_refused(tmp_path: Path) -> 
 
 def test_the_socket_of_a_folder_is_inside_it_when_it_fits() -> None:
     assert Folder(Path("/data")).socket == Path("/data/run/supervisor.sock")
+
+
+def test_parts_can_be_left_out_by_the_beginning_of_their_names(tmp_path: Path) -> None:
+    folder, state, servers, _ = stack(tmp_path)
+    left = parts.leave_out(build_parts(state, folder, servers), ["dagster", "spark"])
+    assert [part.name for part in left] == [
+        "kafka",
+        "postgres",
+        "valkey",
+        "simulator",
+        "producer-binance",
+        "producer-newsapi",
+    ]
+
+
+@pytest.mark.parametrize(("name", "message"), [("sparc", "no part 'sparc'"), ("kaf", "nothing works without")])
+def test_what_can_not_be_left_out_is_told(tmp_path: Path, name: str, message: str) -> None:
+    folder, state, servers, _ = stack(tmp_path)
+    with pytest.raises(StackError, match=message):
+        parts.leave_out(build_parts(state, folder, servers), [name])
