@@ -55,7 +55,7 @@ class ProgressReporter(StreamingQueryListener):
         try:
             self._sink.write(progress_row(progress, self._now_us()))
         except Exception as error:  # a status page must never hurt a stream
-            log.warning("progress not stored", query=progress.name, error=type(error).__name__)
+            log.warning("progress not stored", query=progress.name, error=repr(error)[:300])
 
 
 def progress_row(progress: StreamingQueryProgress, now_us: int) -> ProgressRow:
@@ -80,14 +80,14 @@ def progress_row(progress: StreamingQueryProgress, now_us: int) -> ProgressRow:
 
 
 def _end_offsets(progress: StreamingQueryProgress) -> dict[str, Any]:
-    # Kafka: {topic: {partition: offset}}. Delta: {table: {"version": n, ...}}, as its source tells.
+    # Kafka: {topic: {partition: offset}}. Delta: {layer/table: {"version": n, "index": i}}: read up to there.
     offsets: dict[str, Any] = {}
     for source in progress.sources:
-        end = json.loads(source.endOffset) if source.endOffset else {}
+        end = _offset(source.endOffset)
         if "reservoirVersion" in end:
-            table = source.description.rsplit("/", 2)
-            offsets["/".join(table[-2:]).rstrip("]")] = {"version": end["reservoirVersion"], "index": end["index"]}
-        elif isinstance(end, dict):
+            layer, table = source.description.rstrip("]").rsplit("/", 2)[-2:]
+            offsets[f"{layer}/{table}"] = {"version": end["reservoirVersion"], "index": end["index"]}
+        else:
             offsets.update(end)
     return offsets
 
@@ -96,11 +96,19 @@ def _lag(progress: StreamingQueryProgress) -> int | None:
     # Records of Kafka that stood behind the batch's end when it was planned; None for queries that read tables.
     lags = []
     for source in progress.sources:
-        end, latest = (json.loads(text) if text else {} for text in (source.endOffset, source.latestOffset))
-        if isinstance(latest, dict) and "reservoirVersion" not in latest and isinstance(end, dict):
-            for topic, partitions in latest.items():
+        end = _offset(source.endOffset)
+        for topic, partitions in _offset(source.latestOffset).items():
+            if isinstance(partitions, dict):
                 lags += [offset - end.get(topic, {}).get(number, 0) for number, offset in partitions.items()]
     return sum(lags) if lags else None
+
+
+def _offset(text: str | None) -> dict[str, Any]:
+    # A source that does not tell an offset has "None" or "null" here.
+    if not text or not text.startswith("{"):
+        return {}
+    offset = json.loads(text)
+    return offset if isinstance(offset, dict) else {}
 
 
 def _time(text: str | None) -> datetime | None:
