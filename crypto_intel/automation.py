@@ -99,7 +99,7 @@ def _waits_for_macro(lake: Lake, fred: Fred, cursor: HourCursor, now: datetime) 
     return now - cursor.waiting_since < MACRO_PATIENCE
 
 
-@dg.sensor(job=macro_job, minimum_interval_seconds=30, default_status=dg.DefaultSensorStatus.RUNNING)
+@dg.sensor(job=macro_job, minimum_interval_seconds=15, default_status=dg.DefaultSensorStatus.RUNNING)
 def macro_sensor(context: dg.SensorEvaluationContext, lake: Lake, fred: Fred) -> dg.SensorResult:
     """Requests macro years: three at the first start, then the running and the last one each day of the platform."""
     if not fred.is_configured():

@@ -5,6 +5,7 @@ What belongs here: frame in, findings out. What does not: when checks run and wh
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -36,11 +37,12 @@ class Findings:
 
 def check_rows(frame: pl.DataFrame, table: Table) -> Findings:
     """Judge rows by their contract; every broken rule is found, not only the first."""
-    from pandera.errors import SchemaErrors  # noqa: PLC0415 - pandera takes a second to import
+    schema = schema_of(table)
+    from pandera.errors import SchemaErrors  # noqa: PLC0415 - after schema_of, which imports pandera quietly
 
     failures = [] if set(frame.columns) == set(table.column_names) else [_column_difference(frame, table)]
     try:
-        schema_of(table).validate(frame, lazy=True)
+        schema.validate(frame, lazy=True)
     except SchemaErrors as errors:
         failures += _summarise(errors)
     return Findings(frame.height, failures + _repeated_keys(frame, table))
@@ -49,30 +51,38 @@ def check_rows(frame: pl.DataFrame, table: Table) -> Findings:
 @cache
 def schema_of(table: Table) -> pa.DataFrameSchema:
     """The contract of a table as a pandera schema."""
-    import pandera.polars as pa  # noqa: PLC0415
-
+    pandera = _pandera()
     types = polars_schema(table)
-    return pa.DataFrameSchema(
+    schema: pa.DataFrameSchema = pandera.DataFrameSchema(
         {
-            column.name: pa.Column(types[column.name], _value_rules(column), nullable=column.nullable)
+            column.name: pandera.Column(types[column.name], _value_rules(column), nullable=column.nullable)
             for column in table.columns
         },
         name=table.full_name,
     )
+    return schema
+
+
+def _pandera() -> Any:
+    # Imported on use: it takes a second, and pulls in pyspark.pandas, which warns about the pandas that is installed
+    # though nothing here uses either.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        import pandera.polars  # noqa: PLC0415
+    return pandera.polars
 
 
 def _value_rules(column: Column) -> list[pa.Check]:
-    import pandera.polars as pa  # noqa: PLC0415
-
+    pandera = _pandera()
     rules = []
     if column.minimum is not None:
-        rules.append(pa.Check.ge(column.minimum))
+        rules.append(pandera.Check.ge(column.minimum))
     if column.maximum is not None:
-        rules.append(pa.Check.le(column.maximum))
+        rules.append(pandera.Check.le(column.maximum))
     if column.allowed:
-        rules.append(pa.Check.isin(list(column.allowed)))
+        rules.append(pandera.Check.isin(list(column.allowed)))
     if column.type == "double":
-        rules.append(pa.Check(_is_finite, name="finite"))
+        rules.append(pandera.Check(_is_finite, name="finite"))
     return rules
 
 
