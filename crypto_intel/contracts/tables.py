@@ -201,9 +201,9 @@ SILVER_BARS_1M = _bars(
 SILVER_BARS_5M = _bars(
     "silver", "bars_5m", "5-minute bars as they streamed, written once each, never updated.", _WINDOW_DATE, "spark"
 )
-SILVER_LATE_TRADES = Table(
+SILVER_LATE_ARRIVALS = Table(
     "silver",
-    "late_trades",
+    "late_arrivals",
     "Trades that came after their window was written: not in streamed bars, but in bronze and in every batch table. "
     "One row per market, window and batch.",
     (
@@ -333,7 +333,7 @@ TABLES: dict[str, Table] = {
         BRONZE_REJECTED,
         SILVER_BARS_1M,
         SILVER_BARS_5M,
-        SILVER_LATE_TRADES,
+        SILVER_LATE_ARRIVALS,
         SILVER_BAR_NEWS,
         SILVER_TRADES,
         GOLD_BARS_1M,

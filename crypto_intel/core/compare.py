@@ -42,7 +42,7 @@ def compare_bars(streamed: pl.DataFrame, batch: pl.DataFrame, late: pl.DataFrame
     Args:
         streamed: rows of silver.bars_1m, of the batch's windows and, if there, of later ones.
         batch: rows of gold.bars_1m.
-        late: rows of silver.late_trades: what the stream left out because it came after its window was written.
+        late: rows of silver.late_arrivals: what the stream left out because it came after its window was written.
     """
     until = streamed.group_by("venue", "symbol").agg(reached=pl.col("window_start").max())
     both = _side_by_side(streamed, batch, late).join(until, on=["venue", "symbol"], how="left")

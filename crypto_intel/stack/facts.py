@@ -31,7 +31,7 @@ from crypto_intel.contracts.tables import (
     GOLD_MARKET_ENRICHED,
     SILVER_BARS_1M,
     SILVER_BARS_5M,
-    SILVER_LATE_TRADES,
+    SILVER_LATE_ARRIVALS,
     SILVER_TRADES,
 )
 from crypto_intel.core.audit import Facts
@@ -91,7 +91,7 @@ def read_facts(at: Endpoints, *, bronze_within_s: float) -> Facts:
         trades=_rows(at, BRONZE_TRADES, "trade_id", "event_time"),
         bars_1m=bars_1m,
         bars_5m=bars_5m,
-        late=_rows(at, SILVER_LATE_TRADES, "window_start", "trade_count"),
+        late=_rows(at, SILVER_LATE_ARRIVALS, "window_start", "trade_count"),
         silver_trades=silver_trades,
         gold_bars=gold_bars,
         gold_enriched=gold_enriched,

@@ -11,7 +11,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.streaming import StreamingQuery
 
-from crypto_intel.contracts.tables import SILVER_BARS_1M, SILVER_BARS_5M, SILVER_LATE_TRADES
+from crypto_intel.contracts.tables import SILVER_BARS_1M, SILVER_BARS_5M, SILVER_LATE_ARRIVALS
 from streaming.jobs.query import Step, per_market, rows_of, start
 from streaming.settings import StreamingSettings
 from streaming.sinks import delta
@@ -19,7 +19,7 @@ from streaming.transforms.bars import TRADE_SCHEMA
 from streaming.transforms.market import MarketState, Signals, advance
 
 NAME = "bars"
-TABLES = {"bar_1m": SILVER_BARS_1M, "bar_5m": SILVER_BARS_5M, "late": SILVER_LATE_TRADES}
+TABLES = {"bar_1m": SILVER_BARS_1M, "bar_5m": SILVER_BARS_5M, "late": SILVER_LATE_ARRIVALS}
 
 
 def run(session: SparkSession, settings: StreamingSettings) -> StreamingQuery:

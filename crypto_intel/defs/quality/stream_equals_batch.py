@@ -3,7 +3,7 @@
 import dagster as dg
 import polars as pl
 
-from crypto_intel.contracts.tables import GOLD_BARS_1M, SILVER_BARS_1M, SILVER_LATE_TRADES
+from crypto_intel.contracts.tables import GOLD_BARS_1M, SILVER_BARS_1M, SILVER_LATE_ARRIVALS
 from crypto_intel.core.compare import compare_bars
 from crypto_intel.core.hours import HOUR, hour_start
 from crypto_intel.reports import markdown
@@ -16,7 +16,7 @@ MAX_DIFF_ROWS = 50
 @dg.asset_check(
     asset=key_of(GOLD_BARS_1M),
     name="stream_equals_batch",
-    additional_deps=[key_of(SILVER_BARS_1M), key_of(SILVER_LATE_TRADES)],
+    additional_deps=[key_of(SILVER_BARS_1M), key_of(SILVER_LATE_ARRIVALS)],
     partitions_def=HOURLY,
     description="Streamed bars equal the recomputed ones: prices, ids and counts exactly, volumes within 1e-9; trades "
     "that came late explain a difference. If not: the table below shows both sides of each bar; trust gold, and look "
@@ -31,11 +31,11 @@ def stream_equals_batch(context: dg.AssetCheckExecutionContext, lake: Lake) -> d
     found = compare_bars(
         lake.scan(SILVER_BARS_1M).filter(behind).collect(),
         lake.scan(GOLD_BARS_1M).filter(pl.col("event_hour") == key).collect(),
-        lake.scan(SILVER_LATE_TRADES).filter(behind).collect(),
+        lake.scan(SILVER_LATE_ARRIVALS).filter(behind).collect(),
     )
     metadata = {
         "bars_equal": found.equal_count,
-        "bars_explained_by_late_trades": found.explained.height,
+        "bars_explained_by_late_arrivals": found.explained.height,
         "bars_not_streamed_yet": found.pending_count,
         "bars_differing": found.differing.height,
     }

@@ -194,7 +194,7 @@ def test_a_missing_trade_is_excused_only_while_it_is_listed_as_a_gap() -> None:
     assert faults(claimed) == ["source -> bronze", "bronze: ids"]
 
 
-def test_late_trades_explain_a_bar_that_has_fewer() -> None:
+def test_late_arrivals_explain_a_bar_that_has_fewer() -> None:
     facts = healthy()
     bars = facts.bars_1m.with_columns(
         trade_count=pl.when(pl.col("window_start") == START).then(pl.lit(1, pl.Int64)).otherwise("trade_count")

@@ -6,12 +6,12 @@ from typing import Any
 import polars as pl
 import pytest
 
-from crypto_intel.contracts.tables import SILVER_LATE_TRADES
+from crypto_intel.contracts.tables import SILVER_LATE_ARRIVALS
 from crypto_intel.core.compare import compare_bars
 from crypto_intel.core.frames import conform, empty_frame
 from crypto_intel_tests.crypto_intel.core.test_enrich import START, bar, bars
 
-NO_LATE = empty_frame(SILVER_LATE_TRADES)
+NO_LATE = empty_frame(SILVER_LATE_ARRIVALS)
 MINUTE = timedelta(minutes=1)
 
 
@@ -25,7 +25,7 @@ def late(count: int, start: Any = START) -> pl.DataFrame:
         "last_trade_id": 3,
         "event_date": start.date(),
     }
-    return conform(pl.DataFrame([row]), SILVER_LATE_TRADES)
+    return conform(pl.DataFrame([row]), SILVER_LATE_ARRIVALS)
 
 
 def test_equal_bars_pass() -> None:
@@ -76,7 +76,7 @@ def test_a_bar_that_only_streamed_is_missing_in_batch() -> None:
     assert found.differing["verdict"].to_list() == ["missing in batch"]
 
 
-def test_late_trades_explain_as_many_trades_as_were_late() -> None:
+def test_late_arrivals_explain_as_many_trades_as_were_late() -> None:
     batch = bars(bar(trade_count=3, last_trade_id=3))
     assert compare_bars(bars(), batch, late(1)).passed
     assert not compare_bars(bars(), batch, late(2)).passed

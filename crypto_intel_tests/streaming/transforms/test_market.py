@@ -118,7 +118,7 @@ def test_the_first_window_of_a_market_is_partial() -> None:
     assert bar["return_pct"] is None
 
 
-def test_late_trades_are_listed_and_never_change_a_written_bar() -> None:
+def test_late_arrivals_are_listed_and_never_change_a_written_bar() -> None:
     closed = run(
         (trades(trade(1, 5), trade(5, 65)), beats(0, 130)),
         (trades(trade(2, 6), trade(3, 7), trade(2, 6)), NO_SIGNALS),
