@@ -116,7 +116,7 @@ def build_parts(state: StackState, folder: Folder, servers: Servers) -> list[Par
         parts.append(Part("simulator", _python("-m", "streaming.simulator"), probe))
     # Python stops the queries and then its JVM in order, so the JVM must not get the signal first.
     spark = Probe(kind="tcp", port=ports["spark"], grace_s=90)
-    parts.append(Part("spark", _python("-m", "streaming.jobs"), spark, stops_group=False, steady_s=15, stop_s=45))
+    parts.append(Part("spark", _python("-m", "streaming.jobs"), spark, stops_group=False, steady_s=15, stop_s=35))
     parts += [Part(name, _python("-m", "streaming.producers", name.partition("-")[2])) for name in PRODUCERS]
     return parts + _dagster(ports, dagster_home.write(folder.root / "dagster", ports["dagster_code"]))
 
