@@ -122,6 +122,25 @@ def verify(source: Source = None, data_dir: DataDir = None, as_json: AsJson = Fa
     raise typer.Exit(0 if report.is_ok else 1)
 
 
+@app.command(epilog="`CRYPTO_INTEL_KAFKA__BOOTSTRAP=broker:9092 SUPABASE_DB_URL=postgresql://... crypto-intel prepare`")
+def prepare() -> None:
+    """Make schema and topics where the settings point: on a cluster or in containers. `up` does it by itself.
+
+    Safe to repeat. Kafka is reached with CRYPTO_INTEL_KAFKA__*, PostgreSQL with CRYPTO_INTEL_POSTGRES_DSN.
+    """
+    from crypto_intel.stack.kafka import create_topics
+    from crypto_intel.stack.postgres import migrate
+    from crypto_intel.stack.settings import load_settings
+
+    settings = load_settings()
+    if settings.postgres_dsn is None:
+        raise StackError("no database is set", "set CRYPTO_INTEL_POSTGRES_DSN or SUPABASE_DB_URL")
+    applied = migrate(settings.postgres_dsn.get_secret_value())
+    kafka = settings.kafka
+    created = create_topics(kafka.bootstrap, settings.topics.all, kafka.partitions, kafka.client_config())
+    typer.echo(f"{len(applied)} migrations applied, {len(created)} topics created")
+
+
 @app.command(epilog="`crypto-intel doctor` · `crypto-intel doctor --source live --json`")
 def doctor(source: Source = None, data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """Look at Java, jars, memory, disk, ports and the data folder; exit code 1 if something would stop `up`."""

@@ -8,9 +8,11 @@ import pytest
 from typer.testing import CliRunner
 
 from crypto_intel import cli
+from crypto_intel.contracts.settings import Topics
 from crypto_intel.stack.commands import app
+from crypto_intel.stack.postgres import ensure_database
 
-COMMANDS = ("up", "down", "status", "verify", "doctor", "logs", "jars")
+COMMANDS = ("up", "down", "status", "verify", "doctor", "logs", "jars", "prepare")
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -65,3 +67,16 @@ def test_logs_of_an_unknown_part_list_the_known_ones(
     assert "there are: kafka" in capsys.readouterr().err
     assert run(monkeypatch, "logs", "kafka", "-n", "1", "--data-dir", str(tmp_path)) == 0
     assert capsys.readouterr().out == "two\n"
+
+
+@pytest.mark.stack
+def test_a_cluster_is_prepared_where_the_settings_point_and_only_once(
+    monkeypatch: pytest.MonkeyPatch, kafka_bootstrap: str, postgres_dsn: str
+) -> None:
+    monkeypatch.setenv("CRYPTO_INTEL_KAFKA__BOOTSTRAP", kafka_bootstrap)
+    monkeypatch.setenv("CRYPTO_INTEL_POSTGRES_DSN", ensure_database(postgres_dsn, "cluster"))
+    for field in Topics.model_fields:
+        monkeypatch.setenv(f"CRYPTO_INTEL_TOPICS__{field.upper()}", f"cluster_{field}")
+    first = CliRunner().invoke(app, ["prepare"])
+    assert f"{len(Topics.model_fields)} topics created" in first.output
+    assert "0 migrations applied, 0 topics created" in CliRunner().invoke(app, ["prepare"]).output
