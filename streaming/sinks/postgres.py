@@ -27,6 +27,9 @@ __all__ = ["PostgresSink", "Upsert", "record_gaps", "refresh_market_enriched", "
 KEPT_BATCHES = 1_000
 """Guards kept a checkpoint. Spark repeats the newest batch only; the rest is for people who look back."""
 
+REFRESHED_AT_ONCE = 5_000
+"""Windows a statement: under a second, so that a backlog of days stays within the statement timeout."""
+
 _STATUS_COLUMNS = ("venue", "symbol", "status", "first_id", "last_id", "received_at", "detail")
 _ALERT_COLUMNS = (
     "alert_id, rule, severity, venue, symbol, window_start, window_end, raised_at, value, threshold, unit, message, "
@@ -159,8 +162,11 @@ def refresh_market_enriched(connection: psycopg.Connection, keys: pl.DataFrame, 
         return 0
     if known_at is None:
         raise FatalError("known_at is needed to refresh enriched rows")
-    rows = json_rows(keys.select("venue", "symbol", "window_start").unique())
-    return _call(connection, "SELECT public.refresh_market_enriched(%s, %s)", Jsonb(rows), known_at)
+    windows = keys.select("venue", "symbol", "window_start").unique()
+    return sum(
+        _call(connection, "SELECT public.refresh_market_enriched(%s, %s)", Jsonb(json_rows(part)), known_at)
+        for part in windows.iter_slices(REFRESHED_AT_ONCE)
+    )
 
 
 def record_gaps(connection: psycopg.Connection, feed_status: pl.DataFrame) -> int:

@@ -15,6 +15,9 @@ from psycopg import sql
 from crypto_intel.contracts.serving import SERVED, ServedTable
 from streaming.errors import FatalError
 
+SLICE_ROWS = 50_000
+"""Rows a statement: about a second, so that no size of frame meets the statement timeout."""
+
 _TIME = pl.Datetime("us", "UTC")
 
 
@@ -49,11 +52,13 @@ def upsert_frame(
     if frame.is_empty():
         return 0
     stage = sql.Identifier(f"stage_{table}")
+    changed = 0
     with connection.transaction(), connection.cursor() as cursor:
-        _fill_stage(cursor, served, stage, _normalised(served, frame))
-        cursor.execute(_merge(served, stage, frame.columns, on, where_changed))
-        changed = cursor.rowcount
-        cursor.execute(sql.SQL("DROP TABLE {}").format(stage))
+        for part in _normalised(served, frame).iter_slices(SLICE_ROWS):
+            _fill_stage(cursor, served, stage, part)
+            cursor.execute(_merge(served, stage, frame.columns, on, where_changed))
+            changed += cursor.rowcount
+            cursor.execute(sql.SQL("DROP TABLE {}").format(stage))
     return changed
 
 

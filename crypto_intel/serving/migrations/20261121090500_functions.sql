@@ -16,19 +16,8 @@ BEGIN
     SELECT b.*, (b.window_end AT TIME ZONE 'UTC')::date AS known_on
     FROM wanted JOIN public.bars_1m b USING (venue, symbol, window_start)
   ),
-  news AS (
-    SELECT
-      venue, symbol, window_start,
-      count(*) AS news_count,
-      count(*) FILTER (WHERE published_after_s <= 0) AS news_before_count,
-      count(*) FILTER (WHERE published_after_s > 0) AS news_after_count,
-      avg(sentiment ORDER BY article_id COLLATE "C") AS sentiment_mean,
-      array_agg(article_id ORDER BY article_id COLLATE "C") AS article_ids
-    FROM wanted JOIN public.bar_news USING (venue, symbol, window_start)
-    GROUP BY venue, symbol, window_start
-  ),
   -- A value released on a day counts from the next day on, so that nothing leaks within the day of its release.
-  macro AS (
+  macro AS MATERIALIZED ( -- once a day of windows, not once a window
     SELECT
       d.known_on,
       max(now.value) FILTER (WHERE s.series_id = 'FEDFUNDS') AS fed_funds_pct,
@@ -71,12 +60,21 @@ BEGIN
     b.venue, b.symbol, b.window_start, b.window_end, b.open, b.high, b.low, b.close, b.vwap, b.volume_base,
     b.volume_quote, b.buy_volume_base, b.trade_count, b.return_pct, b.volatility_pct, b.first_trade_id,
     b.last_trade_id, b.coverage_pct, b.completeness, b.completeness_reason,
-    coalesce(n.news_count, 0), coalesce(n.news_before_count, 0), coalesce(n.news_after_count, 0), n.sentiment_mean,
+    n.news_count, n.news_before_count, n.news_after_count, n.sentiment_mean,
     coalesce(n.article_ids, '{}'),
     m.fed_funds_pct, m.treasury_10y_pct, m.yield_curve_10y2y_pct, m.vix_index, m.dollar_index, m.cpi_yoy_pct,
     false, 0, as_known_at
   FROM bars b
-  LEFT JOIN news n USING (venue, symbol, window_start)
+  LEFT JOIN LATERAL ( -- an index look-up a window, however many windows are asked for
+    SELECT
+      count(*) AS news_count,
+      count(*) FILTER (WHERE published_after_s <= 0) AS news_before_count,
+      count(*) FILTER (WHERE published_after_s > 0) AS news_after_count,
+      avg(sentiment ORDER BY article_id COLLATE "C") AS sentiment_mean,
+      array_agg(article_id ORDER BY article_id COLLATE "C") AS article_ids
+    FROM public.bar_news
+    WHERE bar_news.venue = b.venue AND bar_news.symbol = b.symbol AND bar_news.window_start = b.window_start
+  ) n ON true
   LEFT JOIN macro m USING (known_on)
   ORDER BY b.venue, b.symbol, b.window_start
   ON CONFLICT (venue, symbol, window_start) DO UPDATE SET

@@ -218,3 +218,25 @@ def test_old_guards_are_cleared(sink: PostgresSink, rows: Rows) -> None:
     rows("INSERT INTO ops.sink_batches SELECT 'publish', 'checkpoint-1', g FROM generate_series(0, 1999) g RETURNING 1")
     sink.publish(2000)
     assert rows("SELECT min(batch_id) AS least FROM ops.sink_batches") == [{"least": 1000}]
+
+
+def test_frames_of_any_size_go_in_slices(own_postgres_dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    import psycopg
+
+    from streaming.sinks import upsert
+
+    monkeypatch.setattr(upsert, "SLICE_ROWS", 2)
+    with psycopg.connect(own_postgres_dsn) as connection:
+        assert upsert_frame(connection, "bars_1m", frame("bars_1m", *map(bar, range(5)))) == 5
+
+
+def test_a_backlog_of_a_day_of_ten_markets_stays_within_the_timeout(
+    sink: PostgresSink, rows: Rows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from streaming.sinks import connection
+
+    monkeypatch.setitem(connection._LIMITS, "statement_timeout", "5s")
+    day = frame("bars_1m", *map(bar, range(1440)))
+    bars = pl.concat([day.with_columns(symbol=pl.lit(f"S{number}-USDT")) for number in range(10)])
+    sink.publish(0, [Upsert("bars_1m", bars)], refresh_enriched=bars, known_at=KNOWN)
+    assert rows("SELECT count(*) AS n FROM market_enriched") == [{"n": 14_400}]

@@ -1,0 +1,46 @@
+"""The newest progress of each query."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+from pydantic import SecretStr
+
+from crypto_intel_tests.streaming.sinks.conftest import Rows
+from streaming.errors import RetryableError
+from streaming.sinks.progress import ProgressRow, ProgressSink
+
+REPORT = ProgressRow(
+    query="bars",
+    batch_id=4,
+    input_rows=10,
+    rows_per_second=5.5,
+    batch_ms=1800,
+    end_offsets={"trades_topic": {"0": 10}},
+    lag_records=3,
+    watermark=datetime(2026, 11, 20, tzinfo=UTC),
+    event_time_delay_s=1.25,
+    state_rows=2,
+    state_bytes=1000,
+    late_rows=1,
+    run_id="6f2c0a52-6d8e-4c43-9d5a-3f6e8a3b9a10",
+)
+
+
+@pytest.mark.stack
+def test_the_newest_report_stands_and_records_are_counted_once(own_postgres_dsn: str, rows: Rows) -> None:
+    sink = ProgressSink(SecretStr(own_postgres_dsn))
+    for report in (REPORT, REPORT, replace(REPORT, batch_id=5, input_rows=7, lag_records=None)):
+        sink.write(report)
+    (row,) = rows("SELECT * FROM ops.stream_progress")
+    assert (row["batch_id"], row["input_rows"], row["rows_total"], row["lag_records"]) == (5, 7, 17, None)
+    assert row["end_offsets"] == REPORT.end_offsets
+    assert (row["watermark"], str(row["run_id"])) == (REPORT.watermark, REPORT.run_id)
+
+
+def test_without_a_database_nothing_is_stored_and_one_that_is_away_is_told() -> None:
+    ProgressSink(None).write(REPORT)
+    with pytest.raises(RetryableError):
+        ProgressSink(SecretStr("host=127.0.0.1 port=9")).write(REPORT)
