@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 import structlog
-from confluent_kafka import OFFSET_INVALID, Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 
 from crypto_intel.contracts.events import (
     HEARTBEAT_KEY,
@@ -105,6 +105,8 @@ class KafkaSink:
             except BufferError:  # full: hold the caller until the broker has taken some
                 self._producer.poll(0.1)
                 self.check()
+            except KafkaException as error:
+                raise FatalError(f"Kafka's client refuses an event for {topic}: {error}") from error
             else:
                 return
 
@@ -217,21 +219,20 @@ def _read_tail(
 ) -> Iterable[tuple[str, int]]:
     consumer.assign([TopicPartition(place.topic, place.partition, start)])
     decode = msgspec.json.Decoder(_Tail).decode
-    while (at := _position(consumer, place)) < end:
-        messages = consumer.consume(5_000, timeout=_METADATA_S)
-        if not messages and _position(consumer, place) == at:
+    at, heard = start, time.monotonic()
+    while at < end:
+        # Never asks for more than there is: `consume` waits for the full number until its timeout.
+        messages = consumer.consume(min(5_000, end - at), timeout=1.0)
+        heard = time.monotonic() if messages else heard
+        if time.monotonic() - heard > _METADATA_S:
             raise RetryableError(f"Kafka gave no records of {place.topic}[{place.partition}] from {at} on")
         for message in messages:
             offset, value = message.offset(), message.value()
             if message.error() is None and value is not None and offset is not None and offset < end:
+                at = offset + 1
                 try:
                     trade = decode(value)
                 except msgspec.DecodeError:  # a heartbeat
                     continue
                 if trade.venue == venue:
                     yield trade.symbol, trade.trade_id
-
-
-def _position(consumer: Consumer, place: TopicPartition) -> int:
-    (position,) = consumer.position([TopicPartition(place.topic, place.partition)])
-    return -1 if position.offset == OFFSET_INVALID else int(position.offset)
