@@ -35,13 +35,19 @@ def _selection(assets: list[dg.AssetKey], checks: list[dg.AssetCheckKey]) -> dg.
     return dg.AssetSelection.assets(*assets).without_checks() | dg.AssetSelection.checks(*checks)
 
 
+RETRY_CRASHES = {"dagster/max_retries": "2", "dagster/retry_on_asset_or_op_failure": "false"}
+"""A run whose process died is repeated, since every write replaces or upserts. A step that failed is not: its fault is
+in the data or the settings, and what passes by itself (a database away, FRED busy) is repeated within the step."""
+
 hour_job = dg.define_asset_job(
     "market_hour",
     _selection(HOUR_ASSETS, HOUR_CHECKS),
+    tags=RETRY_CRASHES,
     description="An hour of market data: silver, gold, checks, and its publication.",
 )
 macro_job = dg.define_asset_job(
     "macro_years",
     _selection(MACRO_ASSETS, MACRO_CHECKS),
+    tags=RETRY_CRASHES,
     description="Macro observations of a range of years, with their vintages: one request a series.",
 )

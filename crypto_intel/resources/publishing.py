@@ -14,7 +14,12 @@ import psycopg
 from psycopg import sql
 
 from crypto_intel.contracts.serving import ServedTable
+from crypto_intel.core.errors import TransientError
 from crypto_intel.resources.postgres import Postgres
+
+RETRIES = 6
+RETRY_AFTER_S = 10
+"""A database that restarts is back within a minute; one that stays away fails the run, which then says so."""
 
 NOT_CONTENT = ("revision", "known_at", "fetched_at")
 """Columns that say when something was learned and not what; agreement is about the rest."""
@@ -57,9 +62,17 @@ def upsert(connection: psycopg.Connection[Any], table: ServedTable, rows: pl.Dat
 
 
 def publish_rows(postgres: Postgres, table: ServedTable, rows: pl.LazyFrame) -> dg.MaterializeResult[Any]:
-    """Upsert rows into a served table, and say how many changed it and whether it agrees with the lake."""
-    with postgres.connect() as connection:
-        done = upsert(connection, table, rows.collect())
+    """Upsert rows into a served table, and say how many changed it and whether it agrees with the lake.
+
+    Raises:
+        dagster.RetryRequested: the database was away or busy; the step repeats, a few times.
+    """
+    frame = rows.collect()
+    try:
+        with postgres.connect() as connection:
+            done = upsert(connection, table, frame)
+    except (TransientError, psycopg.OperationalError) as error:
+        raise dg.RetryRequested(max_retries=RETRIES, seconds_to_wait=RETRY_AFTER_S) from error
     figures = {"dagster/row_count": done.given, "rows_changed": done.changed, "rows_agreeing": done.agreeing}
     return dg.MaterializeResult(metadata={**figures, "agrees_with_lake": done.agrees})
 

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import dagster as dg
-import pytest
 
 from crypto_intel.definitions import build_defs
-
-GOLDEN = Path(__file__).parent / "asset_graph.json"
 
 
 def describe(graph: dg.Definitions) -> dict[str, Any]:
@@ -77,8 +74,5 @@ def _job(repository: dg.RepositoryDefinition, name: str) -> dict[str, list[str]]
     }
 
 
-def test_the_asset_graph_is_the_golden_one(request: pytest.FixtureRequest) -> None:
-    found = json.dumps(describe(build_defs()), indent=2) + "\n"
-    if request.config.getoption("--update-golden"):
-        GOLDEN.write_text(found)
-    assert json.loads(GOLDEN.read_text()) == json.loads(found), "the graph changed: `make golden`, and look at the diff"
+def test_the_asset_graph_is_the_golden_one(golden: Callable[[str, str], None]) -> None:
+    golden("asset_graph.json", json.dumps(describe(build_defs()), indent=2) + "\n")

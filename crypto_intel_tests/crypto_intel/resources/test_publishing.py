@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import dagster as dg
 import polars as pl
 import psycopg
 import pytest
@@ -12,7 +13,7 @@ from crypto_intel.core.enrich import enrich
 from crypto_intel.core.errors import NotConfigured, PermanentError, TransientError
 from crypto_intel.core.frames import conform
 from crypto_intel.resources.postgres import Postgres
-from crypto_intel.resources.publishing import upsert
+from crypto_intel.resources.publishing import publish_rows, upsert
 from crypto_intel_tests.crypto_intel.core.test_enrich import END, KNOWN_AT, NO_MACRO, bar, bars, news
 from crypto_intel_tests.crypto_intel.lakes import article
 
@@ -103,6 +104,12 @@ def test_a_database_that_does_not_answer_is_transient_and_its_password_is_not_sh
     ):
         pass
     assert "hidden" not in str(failure.value)
+
+
+def test_a_publication_is_repeated_when_the_database_is_away() -> None:
+    away = Postgres(dsn="postgresql://me@127.0.0.1:1/market")
+    with pytest.raises(dg.RetryRequested):
+        publish_rows(away, MARKET_ENRICHED, enriched(bar()).lazy())
 
 
 def test_a_malformed_uri_is_refused_without_repeating_it() -> None:
