@@ -11,6 +11,7 @@ import pytest
 from psycopg import errors, sql
 
 from crypto_intel.contracts.serving import SERVED
+from crypto_intel.stack.postgres import ensure_database, migrate
 from crypto_intel_tests.streaming.sinks import rows as sample
 from streaming.sinks.upsert import upsert_frame
 
@@ -23,10 +24,19 @@ _FUNCTIONS = {
 }
 
 
+@pytest.fixture(scope="module")
+def shared_dsn(postgres_dsn: str) -> str:
+    """A migrated database that these tests share: each rolls back what it did."""
+    dsn = ensure_database(postgres_dsn, f"access_{uuid.uuid4().hex[:8]}")
+    migrate(dsn)
+    return dsn
+
+
 @pytest.fixture
-def database(own_postgres_dsn: str) -> Iterator[psycopg.Connection]:
+def database(shared_dsn: str) -> Iterator[psycopg.Connection]:
     """A connection of the owner, to a database with a bar in it; nothing of it lasts."""
-    with psycopg.connect(own_postgres_dsn) as connection:
+    with psycopg.connect(shared_dsn) as connection:
+        connection.execute("SELECT 1")  # opens the transaction that the rest joins
         upsert_frame(connection, "bars_1m", sample.frame("bars_1m", sample.bar()))
         yield connection
         connection.rollback()
