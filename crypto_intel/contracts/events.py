@@ -148,7 +148,7 @@ MAX_RAW_BYTES = 262_144
 Event = Trade | Quote | Article | Heartbeat | FeedStatus | Alert | Rejected
 
 _encoder = msgspec.json.Encoder()
-_decoder = msgspec.json.Decoder(Event)
+_decoder: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)
 
 
 def encode(event: Event) -> bytes:

@@ -222,7 +222,7 @@ def _bronze_to_bars(facts: Facts) -> Iterator[Finding]:
         behind = int(own["late"].sum())
         wrong = own.filter(~is_open).select(off=off, window_start="window_start").filter(pl.col("off") > 0)
         notes = [f"{waiting} in open windows"] * bool(waiting) + [f"{behind} late"] * bool(behind)
-        notes += [f"{wrong.height} windows differ, first {wrong['window_start'].min()}"] * bool(wrong.height)
+        notes += [f"{wrong.height} windows differ, first {wrong['window_start'].min()!s}"] * bool(wrong.height)
         yield Finding(
             "bronze -> bars_1m",
             f"{market} trades",

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import polars as pl
@@ -171,7 +172,7 @@ def _served(dsn: SecretStr | None) -> tuple[pl.DataFrame | None, pl.DataFrame | 
         enriched = connection.execute(
             "SELECT venue || ':' || symbol, window_start, trade_count, is_final FROM public.market_enriched"
         ).fetchall()
-    key = {"market": pl.String, "window_start": _TIME, "trade_count": pl.Int64}
+    key: dict[str, Any] = {"market": pl.String, "window_start": _TIME, "trade_count": pl.Int64}
     return (
         pl.DataFrame(bars, schema={**key, "close": pl.Float64}, orient="row"),
         pl.DataFrame(enriched, schema={**key, "is_final": pl.Boolean}, orient="row"),
