@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import BaseModel, Field
+from pydantic import AliasChoices, BaseModel, Field
 
 from crypto_intel.contracts.settings import Settings
 
@@ -64,6 +64,9 @@ class StreamingSettings(Settings):
     """Everything that the Spark application reads."""
 
     spark: Spark = Spark()
+    spark_master: str | None = Field(
+        default=None, validation_alias=AliasChoices("SPARK_MASTER"), description="Goes before spark.master."
+    )
     triggers: Triggers = Triggers()
     bars: Bars = Bars()
     news: News = News()
@@ -72,6 +75,11 @@ class StreamingSettings(Settings):
     checkpoints: str = Field(default="", description="Root of the checkpoints; default <data_dir>/checkpoints.")
     max_records_per_batch: int = Field(default=200_000, ge=1, description="Bounds a batch, so a restart is quick.")
     starting_offsets: str = Field(default="earliest", pattern="^(earliest|latest)$")
+
+    @property
+    def master(self) -> str:
+        """Spark's master URL."""
+        return self.spark_master or self.spark.master
 
     @property
     def checkpoint_root(self) -> str:

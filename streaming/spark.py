@@ -52,10 +52,10 @@ def build_session(settings: StreamingSettings, app_name: str = "crypto-intel") -
     spark = settings.spark
     # Python workers run in this environment, whatever `python3` is on the PATH.
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
-    builder = SparkSession.builder.appName(app_name).master(spark.master)
+    builder = SparkSession.builder.appName(app_name).master(settings.master)
     conf = {
         **BASE_CONF,
-        **_local_conf(spark),
+        **_local_conf(spark, settings.master),
         **_jars_conf(spark),
         "spark.sql.shuffle.partitions": str(spark.shuffle_partitions),
         **spark.conf,
@@ -67,12 +67,12 @@ def build_session(settings: StreamingSettings, app_name: str = "crypto-intel") -
     return session
 
 
-def _local_conf(spark: Spark) -> dict[str, str]:
+def _local_conf(spark: Spark, master: str) -> dict[str, str]:
     ui = {"spark.ui.enabled": "false"}
     if spark.ui_port:
         ui = {"spark.ui.enabled": "true", "spark.ui.port": str(spark.ui_port), "spark.ui.retainedJobs": "100"}
         ui |= {"spark.sql.ui.retainedExecutions": "50", "spark.sql.streaming.ui.retainedQueries": "20"}
-    if not spark.master.startswith("local"):
+    if not master.startswith("local"):
         return ui
     return {
         **ui,

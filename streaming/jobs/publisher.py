@@ -19,11 +19,12 @@ from pydantic import SecretStr
 
 from crypto_intel.contracts.events import Alert
 from streaming.clock import PlatformClock
-from streaming.errors import FatalError, RetryableError
+from streaming.errors import RetryableError
 from streaming.settings import StreamingSettings
 from streaming.sinks.alerts import AlertRelay
-from streaming.sinks.postgres import PostgresSink, Upsert
+from streaming.sinks.postgres import Upsert
 from streaming.sinks.redis import RedisSink
+from streaming.sinks.supabase import ServingSink, make_sink
 
 MAX_PAUSE_S = 10.0
 """Longest pause between two tries: a store that is back is used within that time."""
@@ -45,7 +46,7 @@ class Publisher:
 
     def __init__(
         self,
-        make_sink: Callable[[str, str], PostgresSink],
+        make_sink: Callable[[str, str], ServingSink],
         *,
         relay: AlertRelay,
         cache: RedisSink,
@@ -59,7 +60,7 @@ class Publisher:
         self._dsn = dsn
         self._clock = clock
         self._stopping = stopping
-        self._sinks: dict[tuple[str, str], PostgresSink] = {}
+        self._sinks: dict[tuple[str, str], ServingSink] = {}
         self._is_cache_stale = True
         self._lock = threading.Lock()
 
@@ -68,16 +69,14 @@ class Publisher:
         """The publisher that the settings name.
 
         Raises:
-            FatalError: no PostgreSQL is named.
+            FatalError: neither PostgreSQL nor a Supabase project is named.
         """
-        dsn = settings.postgres_dsn
-        if dsn is None:
-            raise FatalError("nothing to publish to: set CRYPTO_INTEL_POSTGRES_DSN or SUPABASE_DB_URL")
+        make_sink(settings, query="start", epoch="").close()  # a setting that is missing shows now, not in a batch
         return cls(
-            lambda query, epoch: PostgresSink(dsn, query=query, epoch=epoch),
+            lambda query, epoch: make_sink(settings, query=query, epoch=epoch),
             relay=AlertRelay(settings.kafka, settings.topics.alerts),
             cache=RedisSink(settings.redis_url),
-            dsn=dsn,
+            dsn=settings.postgres_dsn,
             clock=PlatformClock(settings.clock_url),
             stopping=stopping,
         )
@@ -111,7 +110,7 @@ class Publisher:
             RetryableError: the application stops while a store is away; the batch is repeated at the next start.
             FatalError: the rows do not fit.
         """
-        sink = self._sinks.setdefault((query, epoch), self._make_sink(query, epoch))
+        sink = self._sink(query, epoch)
         upserts = [Upsert(table, frame) for table, frame in frames.items()]
         known_at = datetime.fromtimestamp(self.now_us() / 1e6, UTC)
         self._until_done(
@@ -128,7 +127,13 @@ class Publisher:
             self._until_done(lambda: self._send_alerts(sink))
         self._show(upserts, alerts)
 
-    def _send_alerts(self, sink: PostgresSink) -> None:
+    def _sink(self, query: str, epoch: str) -> ServingSink:
+        # Each query calls from a thread of its own with its own key, so no two make the same one.
+        if (query, epoch) not in self._sinks:
+            self._sinks[query, epoch] = self._make_sink(query, epoch)
+        return self._sinks[query, epoch]
+
+    def _send_alerts(self, sink: ServingSink) -> None:
         with self._lock:
             self._relay.send_pending(sink)
 
