@@ -63,7 +63,7 @@ def up(
 
     settings = load_settings()
     wish = Wish(source or settings.source, data_dir, capture, speed, keep_up, tuple(without or ()))
-    console = Console(stderr=as_json)
+    console = _console(stderr=as_json)
     outcome = face.run(wish, settings, console, until_done=until_done)
     if as_json:
         _print_json(_outcome(outcome))
@@ -77,7 +77,7 @@ def down(source: Source = None, data_dir: DataDir = None) -> None:
     """Stop the stack of a data folder in order, whoever started it. Nothing happens when none runs."""
     from crypto_intel.stack.launch import stop_from_outside
 
-    console = Console()
+    console = _console()
     folder = _folder(source, data_dir)
     if stop_from_outside(folder, lambda line: console.print(line, highlight=False)):
         console.print(f"stopped; the data stays in {folder.root}", soft_wrap=True)
@@ -101,7 +101,7 @@ def status(
     if as_json:
         _print_json(snapshot.model_dump(mode="json"))
     else:
-        console = Console()
+        console = _console()
         console.print(view.render(snapshot, width=console.width))
     raise typer.Exit(1 if snapshot.failed else 0)
 
@@ -114,11 +114,11 @@ def verify(source: Source = None, data_dir: DataDir = None, as_json: AsJson = Fa
     """
     from crypto_intel.stack.judge import verify_folder
 
-    report = verify_folder(_folder(source, data_dir), lambda line: Console(stderr=True).print(line, highlight=False))
+    report = verify_folder(_folder(source, data_dir), lambda line: _console(stderr=True).print(line, highlight=False))
     if as_json:
         typer.echo(report.to_json())
     else:
-        Console().print(report.to_table())
+        _console().print(report.to_table())
     raise typer.Exit(0 if report.is_ok else 1)
 
 
@@ -155,7 +155,7 @@ def doctor(source: Source = None, data_dir: DataDir = None, as_json: AsJson = Fa
         _print_json([asdict(finding) for finding in findings])
     else:
         colours = {"ok": "green", "warning": "yellow", "error": "bold red"}
-        console = Console()
+        console = _console()
         for found in findings:
             mend = f"  -> {found.mend}" if found.mend and found.level != "ok" else ""
             word = f"[{colours[found.level]}]{found.level:8}[/]"
@@ -190,7 +190,7 @@ def jars() -> None:
     from crypto_intel.stack.java import find_java_home
     from crypto_intel.stack.settings import load_settings
 
-    console = Console()
+    console = _console()
 
     def report(line: str) -> None:
         console.print(line, highlight=False, soft_wrap=True)
@@ -205,11 +205,17 @@ def main() -> None:
     try:
         app()
     except StackError as error:
-        console = Console(stderr=True)
+        console = _console(stderr=True)
         console.print(f"[bold red]error[/] {error.message}", highlight=False, soft_wrap=True)
         if error.hint:
             console.print(f"   [bold]->[/] {error.hint}", highlight=False, soft_wrap=True)
         raise SystemExit(1) from None
+
+
+def _console(*, stderr: bool = False) -> Console:
+    console = Console(stderr=stderr)
+    # A file or a pipe has no width of its own; 80 columns would cut the tables.
+    return console if console.is_terminal else Console(stderr=stderr, width=140)
 
 
 def _folder(source: SourceName | None, data_dir: Path | None) -> Folder:
