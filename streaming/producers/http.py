@@ -1,10 +1,13 @@
 """HTTP to venues: one client with retries, jitter and `Retry-After`. Errors are mapped to ours here.
 
+A venue that names a time to come again is not asked before by any caller, since it counts requests of all of them.
+
 Keys travel in headers, never in a URL: URLs are logged.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -73,6 +76,7 @@ class VenueHttp:
         self, base_url: str, *, headers: Mapping[str, str] | None = None, attempts: int = 6, timeout_s: float = 20.0
     ) -> None:
         self._attempts = attempts
+        self._closed_until = 0.0
         self._timeout_s = timeout_s
         self._client = httpx.AsyncClient(base_url=base_url, headers=dict(headers or {}), timeout=TIMEOUT_S)
 
@@ -80,6 +84,11 @@ class VenueHttp:
     def client(self) -> httpx.AsyncClient:
         """The client underneath."""
         return self._client
+
+    @property
+    def is_held_off(self) -> bool:
+        """Whether the venue asked not to be asked yet."""
+        return self._closed_until > time.monotonic()
 
     async def get(self, path: str, params: Mapping[str, str | int] | None = None) -> bytes:
         """The body of a successful answer.
@@ -96,12 +105,15 @@ class VenueHttp:
         raise AssertionError("unreachable: the last attempt raises")
 
     async def _get(self, path: str, params: Mapping[str, str | int] | None) -> bytes:
+        if (closed_s := self._closed_until - time.monotonic()) > 0:
+            raise _BusyError(429, closed_s)  # not sent: going on after a 429 earns a ban
         try:
             response = await self._client.get(path, params=params)
         except (httpx.TransportError, httpx.InvalidURL) as error:
             raise RetryableError(f"{type(error).__name__} {error}".strip()) from error
         if response.status_code in _BUSY or response.is_server_error:
             after = retry_after_s(response.headers.get("retry-after"), datetime.now(UTC))
+            self._closed_until = time.monotonic() + after
             raise _BusyError(response.status_code, after)
         if not response.is_success:
             raise RequestRefused(response.status_code, response.content[:4096])

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import sys
 
+import structlog
 import uvloop
 
+from streaming.errors import FatalError
 from streaming.log import configure_log
 from streaming.simulator.app import Simulator
 from streaming.simulator.settings import SimulatorSettings
+
+log = structlog.get_logger(__name__)
 
 
 async def _serve(settings: SimulatorSettings) -> None:
@@ -21,12 +26,17 @@ async def _serve(settings: SimulatorSettings) -> None:
         await simulator.run_until(stop)
 
 
-def main() -> None:
-    """Read the settings and serve."""
+def main() -> int:
+    """Exit code 0 after a signal, 1 when it cannot serve."""
     settings = SimulatorSettings()
     configure_log(json=settings.log_json)
-    uvloop.run(_serve(settings))
+    try:
+        uvloop.run(_serve(settings))
+    except (FatalError, OSError) as error:  # a capture that cannot be read, a port that is taken
+        log.error("simulator stops", reason=str(error))
+        return 1
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

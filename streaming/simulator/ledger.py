@@ -83,8 +83,9 @@ class Ledger:
                 start = end
 
     def injected(self, fault: str) -> None:
-        """A faulty frame was written, or a good one withheld."""
-        self.account.injected[fault] = self.account.injected.get(fault, 0) + 1
+        """A faulty frame was written, or a good one withheld; `kind:variant` counts as its kind too."""
+        for name in dict.fromkeys([fault.partition(":")[0], fault]):
+            self.account.injected[name] = self.account.injected.get(name, 0) + 1
 
     def published(self, urls: list[str]) -> None:
         """Articles were handed out; each counts once a run."""

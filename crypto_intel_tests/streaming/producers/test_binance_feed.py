@@ -189,6 +189,7 @@ async def test_broken_frames_go_to_the_dead_letters_whole_and_counted(tmp_path: 
         injected = dict(simulator.world.ledger.account.injected)
     reasons = [r.reason for r in sink.rejected()]
     assert reasons.count("future_time") == injected.pop("future") == 3
+    assert injected.pop("malformed") == 16
     for name, count in injected.items():
         kind = name.removeprefix("malformed:").removesuffix("_negative")
         assert reasons.count(kind) >= count
@@ -263,7 +264,7 @@ async def test_a_sink_that_fails_ends_the_feed_loudly(tmp_path: Path) -> None:
             await asyncio.wait_for(task, 20)
 
 
-@pytest.mark.parametrize("speed", [0, 60])
+@pytest.mark.parametrize("speed", [0, 200])
 async def test_a_recording_arrives_whole_and_ends(tmp_path: Path, shared_data: Path, speed: float) -> None:
     sink = MemorySink()
     async with replayed(tmp_path, shared_data / "binance" / "ws_raw", speed) as simulator:
@@ -285,7 +286,7 @@ async def test_a_recording_arrives_whole_and_ends(tmp_path: Path, shared_data: P
 async def test_in_a_replay_no_heartbeat_overtakes_a_trade_that_follows_it(tmp_path: Path, shared_data: Path) -> None:
     sink = MemorySink()
     capture = shared_data / "binance" / "ws_raw"
-    async with replayed(tmp_path, capture, 100) as simulator, feeding(producer_settings(simulator), sink) as (_, task):
+    async with replayed(tmp_path, capture, 200) as simulator, feeding(producer_settings(simulator), sink) as (_, task):
         await asyncio.wait_for(task, 60)
     told = 0
     for event in sink.events:

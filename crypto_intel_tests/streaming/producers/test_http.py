@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
 
 import pytest
 from aiohttp import web
 
+from crypto_intel_tests.streaming.producers.harness import eventually
 from streaming.errors import RetryableError
 from streaming.producers.http import RequestRefused, VenueHttp, retry_after_s
 
@@ -73,6 +76,18 @@ async def test_a_refusal_is_not_repeated(venue: Callable[..., VenueHttp]) -> Non
     with pytest.raises(RequestRefused, match="no such symbol") as caught:
         await http.get("/x")
     assert caught.value.status == 400
+
+
+async def test_no_one_asks_before_the_time_that_the_venue_named(venue: Callable[..., VenueHttp]) -> None:
+    http = venue(web.Response(status=429, headers={"Retry-After": "1"}), web.Response(text="1"), web.Response(text="2"))
+    started = time.monotonic()
+    assert sorted(await asyncio.gather(http.get("/x"), _soon(http))) == [b"1", b"2"]
+    assert time.monotonic() - started >= 0.9
+
+
+async def _soon(http: VenueHttp) -> bytes:
+    await eventually(lambda: http.is_held_off)
+    return await http.get("/x")
 
 
 async def test_a_venue_that_is_away_can_be_asked_again(unused_tcp_port: int) -> None:

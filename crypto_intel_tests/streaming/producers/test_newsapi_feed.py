@@ -91,7 +91,7 @@ async def test_live_without_a_key_says_so_at_each_poll_and_stays_up() -> None:
 
 async def test_a_replay_ends_with_all_its_articles_and_an_ended_heartbeat(tmp_path: Path, shared_data: Path) -> None:
     sink = MemorySink()
-    async with replayed(tmp_path, shared_data / "binance" / "ws_raw", 100) as simulator:
+    async with replayed(tmp_path, shared_data / "binance" / "ws_raw", 300) as simulator:
         world = simulator.world
         async with polling(producer_settings(simulator), sink) as feed:
             running = asyncio.create_task(feed.run())

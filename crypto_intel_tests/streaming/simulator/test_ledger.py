@@ -33,12 +33,13 @@ def test_the_file_says_what_was_handed_out(tmp_path: Path) -> None:
         ledger.sent("binance:BTC-USDT", trade_id)
     ledger.served("binance:BTC-USDT", [7, 8, 20])
     ledger.injected("future")
+    ledger.injected("malformed:bad_price")
     ledger.published(["https://a", "https://b", "https://a"])
     ledger.write()
     account = json.loads((tmp_path / "run" / "ledger.json").read_text())
     assert account["markets"] == {"binance:BTC-USDT": {"intervals": [[5, 9], [20, 20]], "frames": 3}}
     assert (account["source"], account["ended"], account["articles"]) == ("sim", False, 2)
-    assert account["injected"] == {"future": 1}
+    assert account["injected"] == {"future": 1, "malformed": 1, "malformed:bad_price": 1}
 
 
 def test_a_restart_goes_on_counting(tmp_path: Path) -> None:
