@@ -58,7 +58,7 @@ class Facts:
         bars_1m, bars_5m: market, window_start, trade_count, close: as streamed.
         late: market, window_start, trade_count.
         silver_trades: market, trade_id, event_hour.
-        gold_bars, gold_enriched: market, window_start, trade_count, event_hour.
+        gold_bars: market, window_start, trade_count, close, event_hour. gold_enriched: the same without close.
         served_bars: market, window_start, trade_count, close. served_enriched: ... trade_count, is_final.
         cached: market, window_start of the newest closed bar in Redis.
         gaps: market, first_id, last_id, state: what was listed as missing, and what was reported as repaired.
@@ -83,7 +83,9 @@ class Facts:
         default_factory=lambda: _frame(market=pl.String, trade_id=pl.Int64, event_hour=pl.String)
     )
     gold_bars: pl.DataFrame = field(
-        default_factory=lambda: _frame(market=pl.String, window_start=_TIME, trade_count=pl.Int64, event_hour=pl.String)
+        default_factory=lambda: _frame(
+            market=pl.String, window_start=_TIME, trade_count=pl.Int64, close=pl.Float64, event_hour=pl.String
+        )
     )
     gold_enriched: pl.DataFrame = field(
         default_factory=lambda: _frame(market=pl.String, window_start=_TIME, trade_count=pl.Int64, event_hour=pl.String)
@@ -267,7 +269,13 @@ def _compare_rows(
 def _bars_to_served(facts: Facts) -> Iterator[Finding]:
     bars = facts.bars_1m
     if facts.served_bars is not None:
-        yield _compare_rows("bars_1m -> PostgreSQL", "bars", bars, facts.served_bars, ["trade_count", "close"])
+        # A closed hour is served as it was recomputed, late trades and repairs included.
+        key = ["market", "window_start"]
+        columns = [*key, "trade_count", "close"]
+        want = pl.concat(
+            [bars.join(facts.gold_bars, on=key, how="anti").select(columns), facts.gold_bars.select(columns)]
+        )
+        yield _compare_rows("bars -> PostgreSQL", "bars", want, facts.served_bars, ["trade_count", "close"])
     if facts.served_enriched is not None:
         provisional = bars.join(facts.gold_enriched, on=["market", "window_start"], how="anti")
         yield _compare_rows(

@@ -79,7 +79,7 @@ def read_facts(at: Endpoints, *, bronze_within_s: float) -> Facts:
     served_bars, served_enriched = _served(at.postgres_dsn)
     cached = _cached(at.redis_url)
     gold_enriched = _rows(at, GOLD_MARKET_ENRICHED, "window_start", "trade_count", "event_hour")
-    gold_bars = _rows(at, GOLD_BARS_1M, "window_start", "trade_count", "event_hour")
+    gold_bars = _rows(at, GOLD_BARS_1M, "window_start", "trade_count", "close", "event_hour")
     silver_trades = _rows(at, SILVER_TRADES, "trade_id", "event_hour")
     bars_1m = _rows(at, SILVER_BARS_1M, "window_start", "trade_count", "close")
     bars_5m = _rows(at, SILVER_BARS_5M, "window_start", "trade_count", "close")

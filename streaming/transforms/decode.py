@@ -215,10 +215,13 @@ BRONZE = {
     BRONZE_TRADES: trades,
     BRONZE_QUOTES: quotes,
     BRONZE_NEWS: news,
-    BRONZE_FEED_STATUS: feed_status,
     BRONZE_REJECTED: rejected,
+    BRONZE_FEED_STATUS: feed_status,
 }
-"""Each bronze table and what selects its rows among decoded records."""
+"""Each bronze table and what selects its rows among decoded records.
+
+The order is that of writing and is relied on: feed_status comes behind trades and news, so that a heartbeat in the
+lake says that what it vouches for is there too."""
 
 
 def market_events(decoded: DataFrame) -> DataFrame:

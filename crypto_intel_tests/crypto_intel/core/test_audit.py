@@ -42,11 +42,11 @@ def healthy() -> Facts:
         bars_1m=bars,
         bars_5m=bars.head(1).with_columns(trade_count=pl.lit(10, pl.Int64)),
         silver_trades=trades.select("market", "trade_id", hour),
-        gold_bars=whole.select("market", "window_start", "trade_count", hour),
+        gold_bars=whole.select("market", "window_start", "trade_count", "close", hour),
         gold_enriched=whole.select("market", "window_start", "trade_count", hour),
-        served_bars=bars,
+        served_bars=whole,
         served_enriched=whole.select("market", "window_start", "trade_count", is_final=pl.lit(True)),
-        cached=bars.tail(1).select("market", "window_start"),
+        cached=whole.tail(1).select("market", "window_start"),
     )
 
 
@@ -110,15 +110,15 @@ PLANTED: dict[str, tuple[Callable[[Facts], Facts], str]] = {
     "a 5-minute bar twice": (lambda f: replace(f, bars_5m=repeat(f.bars_5m, 0)), "bars_1m -> bars_5m"),
     "a bar missing in PostgreSQL": (
         lambda f: replace(f, served_bars=lose(f.served_bars)),
-        "bars_1m -> PostgreSQL",
+        "bars -> PostgreSQL",
     ),
     "a bar in PostgreSQL that the lake does not have": (
-        lambda f: replace(f, bars_1m=f.bars_1m.head(8)),
-        "bars_1m -> PostgreSQL",
+        lambda f: replace(f, gold_bars=f.gold_bars.head(0), bars_1m=f.bars_1m.head(8)),
+        "bars -> PostgreSQL",
     ),
     "a wrong count in PostgreSQL": (
         lambda f: replace(f, served_bars=miscount(f.served_bars)),
-        "bars_1m -> PostgreSQL",
+        "bars -> PostgreSQL",
     ),
     "a trade that silver lost": (
         lambda f: replace(f, silver_trades=lose(f.silver_trades)),
@@ -204,7 +204,7 @@ def test_late_arrivals_explain_a_bar_that_has_fewer() -> None:
         schema={"market": pl.String, "window_start": TIME, "trade_count": pl.Int64},
     )
     fives = facts.bars_5m.with_columns(trade_count=pl.lit(9, pl.Int64))
-    behind = replace(facts, bars_1m=bars, served_bars=bars, bars_5m=fives)
+    behind = replace(facts, bars_1m=bars, bars_5m=fives)
     assert "bronze -> bars_1m" in faults(behind)
     assert faults(replace(behind, late=late)) == []
 
