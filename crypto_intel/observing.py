@@ -8,7 +8,7 @@ seconds and hands their events to Dagster without a run. Figures are numbers, so
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 import dagster as dg
 import msgspec
@@ -111,11 +111,11 @@ def streamed_table(table: Table, writer: dg.AssetKey) -> dg.AssetsDefinition:
     """
     spec = streamed_table_spec(table, [writer])
 
-    @dg.multi_observable_source_asset(name=f"observe_{table.layer}_{table.name}", specs=[spec])
     def observe(lake: Lake) -> Iterator[dg.ObserveResult]:
         yield from (observed.result() for observed in observe_tables(lake, [table]))
 
-    return observe
+    decorate = dg.multi_observable_source_asset(name=f"observe_{table.layer}_{table.name}", specs=[spec])
+    return cast(dg.AssetsDefinition, decorate(observe))
 
 
 def _table(table: Table, facts: TableFacts) -> Observed:
