@@ -157,11 +157,15 @@ class Stack:
         self.servers = prepared.servers
         self.supervisor = Supervisor(prepared.folder.socket)
         self.parts: list[Part] = []
+        self.is_complete = False
         self._report = report
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self, *, keep_up: bool = False, without: tuple[str, ...] = ()) -> None:
-        """Start everything in order; return when the stores, the simulator and the schema are there.
+        """Start all but Dagster in order; return when the stores, the simulator and the schema are there.
+
+        Dagster's three processes take ten seconds of a core each to load, which the first rows would wait for, and it
+        has nothing to do before an hour is over: `start_dagster` follows once data flows.
 
         Args:
             keep_up: the stack may outlive this process.
@@ -177,9 +181,12 @@ class Stack:
         self._start_wave(parts.STORES)
         self.prepare_stores()
         self._start_wave(parts.SIMULATED)
-        for wave in (("spark",), parts.PRODUCERS, parts.DAGSTER):
-            for part in parts.select(self.parts, wave):
-                self.supervisor.start(part.name)
+        self._start_all(("spark", *parts.PRODUCERS))
+
+    def start_dagster(self) -> None:
+        """Start what is left; `is_complete` from then on."""
+        self._start_all(parts.DAGSTER)
+        self.is_complete = True
 
     def prepare_servers(self) -> None:
         """Make each store's files and keep the state."""
@@ -242,11 +249,14 @@ class Stack:
             )
         wait_for(self.supervisor)
 
+    def _start_all(self, names: tuple[str, ...]) -> None:
+        for part in parts.select(self.parts, names):
+            self.supervisor.start(part.name)
+
     def _start_wave(self, names: tuple[str, ...]) -> None:
         wave = parts.select(self.parts, names)
         began = time.monotonic()
-        for part in wave:
-            self.supervisor.start(part.name)
+        self._start_all(names)
         for part in wave:
             if not self._wait(part, began + READY_S):
                 self._fail(part)

@@ -71,6 +71,7 @@ class QueryLine(BaseModel):
     rows_per_second: float | None = None
     batch_ms: int | None = None
     lag_records: int | None = None
+    updated_at: datetime | None = Field(default=None, description="Wall clock of the report.")
 
 
 class Snapshot(BaseModel):

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.live import Live
 
 from crypto_intel.stack import doctor, parts, view
-from crypto_intel.stack.drain import Drain, DrainReader
+from crypto_intel.stack.drain import QUERIES, Drain, DrainReader
 from crypto_intel.stack.errors import StackError
 from crypto_intel.stack.judge import judge
 from crypto_intel.stack.launch import Prepared, Stack, Wish, exclusive, prepare
@@ -32,7 +32,11 @@ REFRESH_S = 2.0
 LINE_EVERY_S = 10.0
 """Without a terminal, one line is written this often."""
 
-End = Literal["stopped", "drained", "failed", "supervisor gone"]
+DATA_FLOWS_WITHIN_S = 75.0
+"""Dagster is started once every streaming query has ended a batch, but never later than this."""
+
+End = Literal["stopped", "complete", "drained", "failed", "supervisor gone"]
+"""complete: every part was started, and is left running. stopped: told to."""
 
 
 @dataclass
@@ -76,8 +80,7 @@ def _hold(prepared: Prepared, wish: Wish, console: Console, *, until_done: bool)
     try:
         stack.start(keep_up=wish.keep_up, without=wish.without)
         outcome.started_s = time.monotonic() - began
-        if until_done or not wish.keep_up:
-            _follow(stack, console, outcome, until_done=until_done)
+        _follow(stack, console, outcome, until=_end_wanted(wish, until_done))
         if outcome.end == "drained":
             outcome.verify = judge(prepared, patience_s=10)
         leave_up = wish.keep_up and outcome.end != "supervisor gone"
@@ -91,20 +94,27 @@ def _hold(prepared: Prepared, wish: Wish, console: Console, *, until_done: bool)
     return outcome
 
 
-def _follow(stack: Stack, console: Console, outcome: Outcome, *, until_done: bool) -> None:
+def _end_wanted(wish: Wish, until_done: bool) -> End:
+    if until_done:
+        return "drained"
+    return "complete" if wish.keep_up else "stopped"
+
+
+def _follow(stack: Stack, console: Console, outcome: Outcome, *, until: End) -> None:
+    """Watch until the wanted end, or until nothing is left to watch."""
     watcher = Watcher(stack.folder, stack.state, stack.settings)
-    waits = _drain_question(stack) if until_done else None
+    waits = _question(stack, until)
+    began = time.monotonic()
     try:
         with _Screen(console) as screen:
             while stack.alive:
                 outcome.snapshot = watcher.look()
-                waiting = waits() if waits else ["Ctrl-C stops everything"]
+                if not stack.is_complete and _may_start_dagster(outcome.snapshot, stack, began):
+                    stack.start_dagster()
+                waiting = waits()
                 screen.show(outcome.snapshot, _note(waiting))
-                if not waiting:
-                    outcome.end = "drained"
-                    return
-                if until_done and outcome.snapshot.failed:
-                    outcome.end = "failed"
+                if not waiting or (until != "stopped" and outcome.snapshot.failed):
+                    outcome.end = "failed" if waiting else until
                     return
                 time.sleep(REFRESH_S)
         outcome.end = "supervisor gone"
@@ -112,11 +122,22 @@ def _follow(stack: Stack, console: Console, outcome: Outcome, *, until_done: boo
         watcher.close()
 
 
+def _may_start_dagster(snapshot: Snapshot, stack: Stack, began: float) -> bool:
+    since = stack.state.started_at
+    told = {query.name for query in snapshot.queries if query.updated_at and since and query.updated_at >= since}
+    return told >= set(QUERIES) or time.monotonic() - began > DATA_FLOWS_WITHIN_S
+
+
 def _note(waiting: list[str]) -> str:
-    return "everything has drained" if not waiting else "waiting: " + "; ".join(waiting)
+    return "waiting: " + "; ".join(waiting) if waiting else ""
 
 
-def _drain_question(stack: Stack) -> Callable[[], list[str]]:
+def _question(stack: Stack, until: End) -> Callable[[], list[str]]:
+    """Asks what is still awaited before the wanted end."""
+    if until == "stopped":
+        return lambda: ["Ctrl-C, which stops everything"]
+    if until == "complete":
+        return lambda: [] if stack.is_complete else ["first batches, before Dagster is started"]
     drain = Drain()
     stores = (
         KafkaReader(f"{LOOPBACK}:{stack.state.ports['kafka']}"),

@@ -94,7 +94,7 @@ def _parts(snapshot: Snapshot) -> Table:
     for part in snapshot.parts:
         table.add_row(
             part.name,
-            _state(part),
+            _state(part, snapshot),
             duration(part.uptime_s) if part.uptime_s else "",
             f"{part.rss_bytes / 2**20:.0f}" if part.rss_bytes else "",
             f"{part.cores:.2f}" if part.rss_bytes else "",
@@ -105,7 +105,9 @@ def _parts(snapshot: Snapshot) -> Table:
     return table
 
 
-def _state(part: PartView) -> Text:
+def _state(part: PartView, snapshot: Snapshot) -> Text:
+    if part.state == "STOPPED" and snapshot.overall == "starting":
+        return Text("waits", style="dim")
     if part.failed:
         return Text("failed", style="bold red")
     if part.state == "RUNNING" and part.answers is False:

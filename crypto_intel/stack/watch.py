@@ -26,7 +26,7 @@ SELECT venue, symbol, price, event_time, trade_count, change_1h_pct FROM public.
 """
 _ALERTS = "SELECT raised_at, severity, symbol, message FROM public.alerts ORDER BY raised_at DESC, alert_id LIMIT 5"
 _QUERIES = """
-SELECT query AS name, batch_id, rows_total, rows_per_second, batch_ms, lag_records
+SELECT query AS name, batch_id, rows_total, rows_per_second, batch_ms, lag_records, updated_at
 FROM ops.stream_progress ORDER BY query
 """
 _COUNTS = """
