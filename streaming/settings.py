@@ -6,6 +6,7 @@ Durations are seconds of wall clock unless the name says feed time.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import AliasChoices, BaseModel, Field
 
@@ -19,6 +20,11 @@ class Spark(BaseModel):
     jars: Path | None = Field(default=None, description="Folder with the connectors' jars; unset: spark.jars.packages.")
     driver_memory: str = Field(default="1500m", pattern=r"^\d+[mg]$")
     shuffle_partitions: int = Field(default=2, ge=1, description="Frozen in each checkpoint at its first start.")
+    jit: Literal["fast_start", "peak"] = Field(
+        default="fast_start",
+        description="fast_start: the JVM's first compiler only, warm within a minute and idle afterwards. peak: its "
+        "optimizing compiler too, for clusters and backlogs of many millions.",
+    )
     ui_port: int | None = Field(default=None, description="Spark's own page; unset: no page.")
     conf: dict[str, str] = Field(default_factory=dict, description="Further Spark settings, e.g. fs.s3a.*.")
 

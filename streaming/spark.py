@@ -43,6 +43,16 @@ BASE_CONF = {
 }
 
 
+# A small heap that gives memory back when idle.
+_JVM_OPTIONS = (
+    "-XX:+UseG1GC",
+    "-XX:MaxMetaspaceSize=400m",
+    "-XX:G1PeriodicGCInterval=60000",
+    "-Dio.netty.tryReflectionSetAccessible=true",
+)
+_JIT = {"fast_start": ["-XX:TieredStopAtLevel=1"], "peak": ["-XX:ReservedCodeCacheSize=200m"]}
+
+
 def build_session(settings: StreamingSettings, app_name: str = "crypto-intel") -> SparkSession:
     """The application's session, with the connectors on its class path.
 
@@ -79,9 +89,7 @@ def _local_conf(spark: Spark, master: str) -> dict[str, str]:
         "spark.driver.bindAddress": "127.0.0.1",
         "spark.driver.host": "127.0.0.1",
         "spark.driver.memory": spark.driver_memory,
-        # Two application threads and a small heap: a JVM that gives memory back when idle.
-        "spark.driver.extraJavaOptions": "-XX:+UseG1GC -XX:MaxMetaspaceSize=400m -XX:ReservedCodeCacheSize=200m "
-        "-XX:G1PeriodicGCInterval=60000 -Dio.netty.tryReflectionSetAccessible=true",
+        "spark.driver.extraJavaOptions": " ".join([*_JVM_OPTIONS, *_JIT[spark.jit]]),
     }
 
 
