@@ -58,7 +58,7 @@ lint: setup ## Style, types, import borders, docker files, the asset graph
 	@if command -v docker >/dev/null && docker compose version >/dev/null 2>&1; then \
 		docker compose -f docker/compose.yaml config --quiet && echo "docker/compose.yaml is valid"; \
 	else echo "no docker here: docker/compose.yaml is not checked"; fi
-	$(BIN)/dagster definitions validate -m crypto_intel.definitions
+	$(BIN)/dagster definitions validate -w workspace.yaml
 
 fmt: setup ## Format and mend what can be mended
 	$(BIN)/ruff check --fix $(SOURCES)
