@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -96,8 +96,10 @@ def examine(settings: StackSettings, source: Source, data_dir: Path | None) -> l
     """Everything that `doctor` tells, and that `up` looks at before it starts."""
     folder = Folder(settings.folder(source, data_dir))
     running = judge_folder(folder, source, settings)
-    findings = judge(measure(settings, folder.root), settings)
-    return [*findings, running]
+    machine = measure(settings, folder.root)
+    if Supervisor(folder.socket).answers():  # the ports are taken by the stack itself
+        machine = replace(machine, taken_ports={})
+    return [*judge(machine, settings), running]
 
 
 def _java(machine: Machine) -> Finding:

