@@ -32,11 +32,11 @@ class Spark(BaseModel):
 class Triggers(BaseModel):
     """Seconds between two batches of each query: shorter is fresher and costs more of a core."""
 
-    ingest_s: float = Field(default=5, gt=0)
-    bars_s: float = Field(default=5, gt=0)
-    bar_news_s: float = Field(default=15, gt=0)
-    live_s: float = Field(default=2, gt=0)
-    publish_s: float = Field(default=5, gt=0)
+    ingest_s: float = Field(default=10, gt=0)
+    bars_s: float = Field(default=10, gt=0)
+    bar_news_s: float = Field(default=30, gt=0)
+    live_s: float = Field(default=3, gt=0)
+    publish_s: float = Field(default=10, gt=0)
 
 
 class Bars(BaseModel):
