@@ -79,4 +79,5 @@ def test_loading_needs_no_setting_no_network_and_no_data(tmp_path: Path, repo_ro
 
 def test_the_workspace_names_the_module_that_is_loaded(repo_root: Path) -> None:
     workspace = yaml.safe_load((repo_root / "workspace.yaml").read_text())
-    assert workspace == {"load_from": [{"python_module": "crypto_intel.definitions"}]}
+    location = {"module_name": "crypto_intel.definitions", "location_name": "crypto_intel"}
+    assert workspace == {"load_from": [{"python_module": location}]}
