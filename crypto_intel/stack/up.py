@@ -170,7 +170,8 @@ class _Screen:
     def show(self, snapshot: Snapshot, note: str) -> None:
         """Show the stack as it is now."""
         if self._live:
-            self._live.update(view.render(snapshot, note, width=self._console.width), refresh=True)
+            size = self._console.size
+            self._live.update(view.render(snapshot, note, width=size.width, height=size.height), refresh=True)
         elif time.monotonic() - self._last_line >= LINE_EVERY_S or note != self._last_note:
             self._console.print(view.one_line(snapshot) + (f" | {note}" if note else ""), soft_wrap=True)
             self._last_line, self._last_note = time.monotonic(), note

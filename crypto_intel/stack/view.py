@@ -16,27 +16,35 @@ _SEVERITIES = {"info": "cyan", "warning": "yellow", "critical": "bold red"}
 
 
 WIDE = 118
-"""Columns from which parts and hops stand side by side; below, one above the other, so that nothing is cut."""
+"""Columns from which tables stand side by side; below, one above the other, so that nothing is cut."""
+
+TALL = 40
+"""Rows that everything fits into; a lower terminal shows fewer markets, and its last lines stay in sight."""
 
 
-def render(snapshot: Snapshot, note: str = "", *, width: int = WIDE) -> RenderableType:
+def render(snapshot: Snapshot, note: str = "", *, width: int = WIDE, height: int = TALL) -> RenderableType:
     """The whole view; `note` is what is going on (starting, draining, stopping)."""
-    body: list[RenderableType] = [_parts(snapshot), _hops(snapshot.hops)]
-    if width >= WIDE:
-        upper = Table.grid(padding=(0, 2), expand=True)
-        upper.add_column(ratio=5)
-        upper.add_column(ratio=4)
-        upper.add_row(*body)
-        body = [upper]
-    if snapshot.markets:
-        body.append(_markets(snapshot))
-    if snapshot.queries:
-        body.append(_queries(snapshot))
+    body = _side_by_side([_parts(snapshot), _hops(snapshot.hops)], width)
+    shown = max(2, len(snapshot.markets) - max(0, TALL - height))
+    lower = [_markets(snapshot.markets[:shown])] if snapshot.markets else []
+    if snapshot.queries and (width >= WIDE or height >= TALL):
+        lower.append(_queries(snapshot))
+    body += _side_by_side(lower, width) if lower else []
     body += [_alerts(snapshot), _pages(snapshot), *_failures(snapshot)]
     if note:
         body.append(Text(note, style="bold"))
     title = f" crypto-intel  {snapshot.title}  {snapshot.overall.upper()} "
     return Panel(Group(*body), title=title, title_align="left", border_style=_border(snapshot))
+
+
+def _side_by_side(tables: list[Table], width: int) -> list[RenderableType]:
+    if width < WIDE or len(tables) < 2:
+        return list(tables)
+    grid = Table.grid(padding=(0, 2), expand=True)
+    grid.add_column(ratio=5)
+    grid.add_column(ratio=4)
+    grid.add_row(*tables)
+    return [grid]
 
 
 def as_svg(snapshot: Snapshot, width: int = 124) -> str:
@@ -123,16 +131,16 @@ def _hops(hops: list[Hop]) -> Table:
     return table
 
 
-def _markets(snapshot: Snapshot) -> Table:
-    table = _table(("market", "left"), ("price", "right"), ("trades in minute", "right"), ("1 h", "right"))
+def _markets(markets: list[MarketLine]) -> Table:
+    table = _table(("market", "left"), ("price", "right"), ("trades", "right"), ("1 h", "right"))
     table.add_column("newest", justify="left", no_wrap=True)
-    for market in snapshot.markets:
+    for market in markets:
         table.add_row(
             f"{market.venue} {market.symbol}",
             f"{market.price:.8g}",
             str(market.trade_count),
             _change(market),
-            market.event_time.strftime("%Y-%m-%d %H:%M:%S"),
+            market.event_time.strftime("%m-%d %H:%M:%S"),
         )
     return table
 

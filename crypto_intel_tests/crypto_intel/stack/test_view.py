@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from io import StringIO
+
+from rich.console import Console
 
 from crypto_intel.stack.snapshot import Hop, PartView, overall
-from crypto_intel.stack.view import as_svg, as_text, duration, one_line
+from crypto_intel.stack.view import as_svg, as_text, duration, one_line, render
 from crypto_intel_tests.crypto_intel.stack.samples import snapshot
 
 
 def test_the_view_looks_as_it_did(golden: Callable[[str, str], None]) -> None:
     golden("stack_view.txt", as_text(snapshot(), "waiting: the source has not ended"))
+
+
+def test_a_low_terminal_shows_fewer_markets_and_keeps_its_last_lines() -> None:
+    tall = snapshot()
+    tall.markets *= 10
+    console = Console(width=124, file=StringIO(), color_system=None)
+    console.print(render(tall, "the note", height=25))
+    shown = console.file.getvalue()  # type: ignore[attr-defined]
+    assert shown.count("binance ") == 5
+    assert "the note" in shown
 
 
 def test_a_picture_names_the_simulated_source() -> None:
