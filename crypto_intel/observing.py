@@ -21,13 +21,17 @@ from crypto_intel.contracts.tables import TABLES
 from crypto_intel.resources.kafka import KafkaOffsets, TopicOffsets
 from crypto_intel.resources.lake import Lake, TableFacts
 from crypto_intel.resources.postgres import Postgres
-from crypto_intel.specs import key_of, source_key, streamed_table_spec
+from crypto_intel.specs import OWNERS, key_of, source_key, streamed_table_spec
 
-TOPICS = {name: source_key(f"{name}_topic") for name in Topics.model_fields}
-"""Asset key of each topic, by its name in the settings."""
+TOPICS = {
+    **{name: source_key(f"{name}_topic") for name in Topics.model_fields},
+    "alerts": dg.AssetKey(["alerts", "alerts_topic"]),
+}
+"""Asset key of each topic, by its name in the settings. Alerts are what the platform says, not what it hears."""
 
-JOBS = {name: source_key(f"{name}_job") for name in ("ingest", "bars", "bar_news", "live", "publish")}
-"""Asset key of each streaming query."""
+_LAYERS = {"ingest": "bronze", "bars": "silver", "bar_news": "silver", "live": "publish", "publish": "publish"}
+JOBS = {name: dg.AssetKey([layer, f"{name}_job"]) for name, layer in _LAYERS.items()}
+"""Asset key of each streaming query: it stands in the layer that it writes, so that the layers form no cycle."""
 
 BRONZE_TABLES = [table for table in TABLES.values() if table.layer == "bronze"]
 STREAMED_SILVER_TABLES = [table for table in TABLES.values() if table.layer == "silver" and table.writer == "spark"]
@@ -115,6 +119,25 @@ def streamed_table(table: Table, writer: dg.AssetKey) -> dg.AssetsDefinition:
         yield from (observed.result() for observed in observe_tables(lake, [table]))
 
     decorate = dg.multi_observable_source_asset(name=f"observe_{table.layer}_{table.name}", specs=[spec])
+    return cast(dg.AssetsDefinition, decorate(observe))
+
+
+def streaming_job(name: str, doc: str, deps: Sequence[dg.AssetKey]) -> dg.AssetsDefinition:
+    """A streaming query as an observable asset of the layer that it writes."""
+    spec = dg.AssetSpec(
+        JOBS[name],
+        deps=list(deps),
+        description=doc,
+        group_name=_LAYERS[name],
+        kinds={"spark", "python"},
+        owners=OWNERS,
+        tags={"layer": _LAYERS[name], "mode": "streaming"},
+    )
+
+    def observe(postgres: Postgres) -> Iterator[dg.ObserveResult]:
+        yield from (observed.result() for observed in observe_jobs(postgres, [name]))
+
+    decorate = dg.multi_observable_source_asset(name=f"observe_{name}_job", specs=[spec])
     return cast(dg.AssetsDefinition, decorate(observe))
 
 

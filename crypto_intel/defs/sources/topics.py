@@ -32,10 +32,10 @@ def _topic(name: str, key: dg.AssetKey) -> dg.AssetsDefinition:
         key,
         deps=_DEPS[name],
         description=_DOCS[name],
-        group_name="sources",
+        group_name=key.path[0],
         kinds={"kafka"},
         owners=OWNERS,
-        tags={"layer": "sources", "mode": "streaming"},
+        tags={"layer": key.path[0], "mode": "streaming"},
     )
 
     @dg.multi_observable_source_asset(name=f"observe_{name}_topic", specs=[spec])
