@@ -258,7 +258,7 @@ def _tell(outcome: Outcome, console: Console) -> None:
     from crypto_intel.stack.view import as_text, one_line
 
     if outcome.snapshot:
-        console.print(one_line(outcome.snapshot), soft_wrap=True)
+        console.print(one_line(outcome.snapshot), soft_wrap=True, highlight=False)
         if outcome.snapshot.failed:
             console.print(as_text(outcome.snapshot), soft_wrap=True)
     if outcome.verify is not None:

@@ -173,7 +173,9 @@ class _Screen:
             size = self._console.size
             self._live.update(view.render(snapshot, note, width=size.width, height=size.height), refresh=True)
         elif time.monotonic() - self._last_line >= LINE_EVERY_S or note != self._last_note:
-            self._console.print(view.one_line(snapshot) + (f" | {note}" if note else ""), soft_wrap=True)
+            self._console.print(
+                view.one_line(snapshot) + (f" | {note}" if note else ""), soft_wrap=True, highlight=False
+            )
             self._last_line, self._last_note = time.monotonic(), note
 
 
