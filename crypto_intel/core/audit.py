@@ -53,7 +53,8 @@ class Facts:
     Attributes:
         sent: market, first_id, last_id: intervals of trade ids that the source says it handed out.
         kafka: topic, partition, low, high: watermarks, high exclusive.
-        bronze_offsets: topic, partition, rows, distinct, newest: records in bronze within the watermarks.
+        bronze_offsets: topic, partition, rows, distinct, newest: records in bronze within the watermarks, and the
+            newest of their offsets.
         trades: market, trade_id, event_time: bronze.trades, a row per record.
         bars_1m, bars_5m: market, window_start, trade_count, close: as streamed.
         late: market, window_start, trade_count.
@@ -64,6 +65,8 @@ class Facts:
         gaps: market, first_id, last_id, state: what was listed as missing, and what was reported as repaired.
         rejected: stage, reason, records.
         injected: faulty frames that the simulator was asked to send.
+        is_stopped: nothing runs. What Kafka holds behind bronze's newest offset, and what the lake holds behind
+            PostgreSQL's newest window, is then read at the next start: it waits, it is not lost.
     """
 
     kafka: pl.DataFrame
@@ -76,6 +79,7 @@ class Facts:
     served_enriched: pl.DataFrame | None = None
     cached: pl.DataFrame | None = None
     injected: int | None = None
+    is_stopped: bool = False
     late: pl.DataFrame = field(
         default_factory=lambda: _frame(market=pl.String, window_start=_TIME, trade_count=pl.Int64)
     )
@@ -142,17 +146,42 @@ def _source_to_bronze(facts: Facts) -> Iterator[Finding]:
         got = _ids(facts, market)
         lost = sum(intervals.missing(got, first, last) for first, last in sent)
         listed = sum(intervals.missing(got, *part) for part in _overlap(sent, _listed(facts, market)))
+        waiting = min(_waiting(facts), _behind(sent, got) if facts.is_stopped else 0)
         foreign = sum(intervals.missing(sent, first, last) for first, last in got)
-        note = f"{foreign} ids that the source never sent" if foreign else ""
+        parts = {"ids that the source never sent": foreign, "listed as gaps": listed, "wait in Kafka": waiting}
         yield Finding(
             "source -> bronze",
             f"{market} trade ids",
             _size(sent),
             _size(got),
-            unexplained=lost - listed + foreign,
-            explained=listed,
-            note=note or ("listed as gaps" if listed else ""),
+            unexplained=max(0, lost - listed - waiting) + foreign,
+            explained=listed + waiting,
+            note=_counted(parts),
         )
+
+
+def _counted(parts: dict[str, int]) -> str:
+    return ", ".join(f"{count} {name}" for name, count in parts.items() if count)
+
+
+def _behind(sent: list[intervals.Interval], got: list[intervals.Interval]) -> int:
+    # Ids that the source sent after the last one that is here.
+    last_here = got[-1][1] if got else -1
+    return _size(intervals.difference(sent, [(0, last_here)])) if sent else 0
+
+
+def _waiting(facts: Facts) -> int:
+    # Records behind bronze's newest offsets: the next start reads them.
+    if not facts.is_stopped:
+        return 0
+    return int(_partitions(facts)["waiting"].sum())
+
+
+def _partitions(facts: Facts) -> pl.DataFrame:
+    joined = facts.kafka.join(facts.bronze_offsets, on=["topic", "partition"], how="left")
+    behind = pl.col("high") - pl.max_horizontal(pl.col("newest").fill_null(-1) + 1, "low")
+    waiting = behind if facts.is_stopped else pl.lit(0, pl.Int64)
+    return joined.with_columns(pl.col("rows", "distinct").fill_null(0), waiting=waiting)
 
 
 def _overlap(left: list[intervals.Interval], right: list[intervals.Interval]) -> Iterator[intervals.Interval]:
@@ -163,20 +192,18 @@ def _overlap(left: list[intervals.Interval], right: list[intervals.Interval]) ->
 
 
 def _kafka_to_bronze(facts: Facts) -> Iterator[Finding]:
-    joined = facts.kafka.join(facts.bronze_offsets, on=["topic", "partition"], how="left").with_columns(
-        pl.col("rows", "distinct").fill_null(0)
-    )
-    for row in joined.sort("topic", "partition").iter_rows(named=True):
+    for row in _partitions(facts).sort("topic", "partition").iter_rows(named=True):
         records = row["high"] - row["low"]
-        lost, doubled = records - row["distinct"], row["rows"] - row["distinct"]
-        notes = [f"{lost} offsets missing"] * bool(lost) + [f"{doubled} rows doubled"] * bool(doubled)
+        lost, doubled = records - row["waiting"] - row["distinct"], row["rows"] - row["distinct"]
+        parts = {"offsets missing": lost, "rows doubled": doubled, "wait in Kafka": row["waiting"]}
         yield Finding(
             "Kafka -> bronze",
             f"{row['topic']}[{row['partition']}] records",
             records,
             row["rows"],
             unexplained=abs(lost) + doubled,
-            note=", ".join(notes),
+            explained=row["waiting"],
+            note=_counted(parts),
         )
 
 
@@ -217,21 +244,24 @@ def _bronze_to_bars(facts: Facts) -> Iterator[Finding]:
         .with_columns(pl.col("in_bronze", "in_bars", "copies", "late").fill_null(0))
     )
     is_open = pl.col("last_bar").is_null() | (pl.col("window_start") > pl.col("last_bar"))
+    ahead = (pl.col("in_bars") - pl.col("in_bronze")).clip(0).alias("ahead")
     off = (pl.col("in_bronze") - pl.col("in_bars") - pl.col("late")).abs() + (pl.col("copies") - 1).clip(0)
     for market in _markets(windows):
         own = windows.filter(pl.col("market") == market)
         waiting = int(own.filter(is_open)["in_bronze"].sum())
         behind = int(own["late"].sum())
-        wrong = own.filter(~is_open).select(off=off, window_start="window_start").filter(pl.col("off") > 0)
+        wrong = own.filter(~is_open).select("window_start", ahead, off=off).filter(pl.col("off") > 0)
+        early = min(_waiting(facts), int(wrong["ahead"].sum()))  # bars has read what bronze has yet to read
         notes = [f"{waiting} in open windows"] * bool(waiting) + [f"{behind} late"] * bool(behind)
+        notes += [f"{early} wait in Kafka"] * bool(early)
         notes += [f"{wrong.height} windows differ, first {wrong['window_start'].min()!s}"] * bool(wrong.height)
         yield Finding(
             "bronze -> bars_1m",
             f"{market} trades",
             int(own["in_bronze"].sum()),
             int(own["in_bars"].sum()),
-            unexplained=int(wrong["off"].sum()),
-            explained=waiting + behind,
+            unexplained=int(wrong["off"].sum()) - early,
+            explained=waiting + behind + early,
             note=", ".join(notes),
         )
 
@@ -253,17 +283,20 @@ def _minutes_to_fives(facts: Facts) -> Iterator[Finding]:
 
 
 def _compare_rows(
-    hop: str, what: str, want: pl.DataFrame, got: pl.DataFrame, values: list[str], *, may_have_more: bool = False
+    hop: str, what: str, want: pl.DataFrame, got: pl.DataFrame, values: list[str], *, may_trail: bool = False
 ) -> Finding:
     key = ["market", "window_start"]
     joined = want.join(got, on=key, how="left", suffix="_got", maintain_order="left")
-    absent = want.join(got, on=key, how="anti").height
+    missing = want.join(got, on=key, how="anti")
+    newest = got.group_by("market").agg(pl.col("window_start").max().alias("newest"))
+    is_behind = pl.col("newest").is_null() | (pl.col("window_start") > pl.col("newest"))
+    waiting = missing.join(newest, on="market", how="left").filter(is_behind).height if may_trail else 0
+    absent = missing.height - waiting
     differs = pl.any_horizontal([pl.col(v).ne_missing(pl.col(f"{v}_got")) for v in values])
     wrong = joined.filter(pl.col(f"{values[0]}_got").is_not_null() & differs).height
-    extra = 0 if may_have_more else got.join(want, on=key, how="anti").height
-    parts = {"missing": absent, "different": wrong, "not in the lake": extra}
-    note = ", ".join(f"{count} {name}" for name, count in parts.items() if count)
-    return Finding(hop, what, want.height, got.height, unexplained=absent + wrong + extra, note=note)
+    extra = got.join(want, on=key, how="anti").height
+    parts = {"missing": absent, "different": wrong, "not in the lake": extra, "wait to be published": waiting}
+    return Finding(hop, what, want.height, got.height, absent + wrong + extra, waiting, _counted(parts))
 
 
 def _bars_to_served(facts: Facts) -> Iterator[Finding]:
@@ -275,7 +308,9 @@ def _bars_to_served(facts: Facts) -> Iterator[Finding]:
         want = pl.concat(
             [bars.join(facts.gold_bars, on=key, how="anti").select(columns), facts.gold_bars.select(columns)]
         )
-        yield _compare_rows("bars -> PostgreSQL", "bars", want, facts.served_bars, ["trade_count", "close"])
+        yield _compare_rows(
+            "bars -> PostgreSQL", "bars", want, facts.served_bars, ["trade_count", "close"], may_trail=facts.is_stopped
+        )
     if facts.served_enriched is not None:
         provisional = bars.join(facts.gold_enriched, on=["market", "window_start"], how="anti")
         yield _compare_rows(
@@ -284,7 +319,7 @@ def _bars_to_served(facts: Facts) -> Iterator[Finding]:
             provisional,
             facts.served_enriched.filter(~pl.col("is_final")),
             ["trade_count"],
-            may_have_more=False,
+            may_trail=facts.is_stopped,
         )
 
 
@@ -304,7 +339,7 @@ def _bronze_to_silver(facts: Facts) -> Iterator[Finding]:
             want.height,
             got.height,
             unexplained=lost + doubled + extra,
-            note=", ".join(f"{count} {word}" for word, count in parts.items() if count),
+            note=_counted(parts),
         )
 
 

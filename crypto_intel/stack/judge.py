@@ -31,13 +31,13 @@ def verify_folder(folder: Folder, report: Callable[[str], None]) -> Report:
     with exclusive(folder):
         prepared = prepare(Wish(state.source, folder.root, state.capture, state.speed), settings, report)
         with stores_only(prepared, report):
-            return judge(prepared, patience_s=0)
+            return judge(prepared, patience_s=0, is_stopped=True)
 
 
-def judge(prepared: Prepared, *, patience_s: float) -> Report:
+def judge(prepared: Prepared, *, patience_s: float, is_stopped: bool = False) -> Report:
     """The judge's report on stores that run; hops that move get `patience_s` to agree."""
     from crypto_intel.stack.facts import Endpoints
     from crypto_intel.stack.verify import run_verify
 
     with environment_of(prepared):
-        return run_verify(Endpoints.of(Settings()), patience_s=patience_s)
+        return run_verify(Endpoints.of(Settings()), patience_s=patience_s, is_stopped=is_stopped)

@@ -49,15 +49,17 @@ class Report:
         return table
 
 
-def run_verify(at: Endpoints, *, patience_s: float = 30) -> Report:
+def run_verify(at: Endpoints, *, patience_s: float = 30, is_stopped: bool = False) -> Report:
     """Audit every hop.
 
     Args:
-        patience_s: how long differences may take to disappear; 0 for a platform that stands still.
+        patience_s: how long differences may take to disappear.
+        is_stopped: only the stores run; what the next start will read is waiting, not lost.
     """
     deadline = time.monotonic() + patience_s
     while True:
-        report = Report(audit(read_facts(at, bronze_within_s=max(0.0, deadline - time.monotonic()))))
-        if report.is_ok or time.monotonic() >= deadline:
+        left_s = 0.0 if is_stopped else max(0.0, deadline - time.monotonic())
+        report = Report(audit(read_facts(at, bronze_within_s=left_s, is_stopped=is_stopped)))
+        if report.is_ok or is_stopped or time.monotonic() >= deadline:
             return report
         time.sleep(2)

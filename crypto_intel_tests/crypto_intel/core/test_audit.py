@@ -37,7 +37,9 @@ def healthy() -> Facts:
     return Facts(
         sent=pl.DataFrame({"market": [MARKET], "first_id": [1], "last_id": [20]}),
         kafka=pl.DataFrame({"topic": ["trades_topic"], "partition": [0], "low": [0], "high": [20]}),
-        bronze_offsets=pl.DataFrame({"topic": ["trades_topic"], "partition": [0], "rows": [20], "distinct": [20]}),
+        bronze_offsets=pl.DataFrame(
+            {"topic": ["trades_topic"], "partition": [0], "rows": [20], "distinct": [20], "newest": [19]}
+        ),
         trades=trades,
         bars_1m=bars,
         bars_5m=bars.head(1).with_columns(trade_count=pl.lit(10, pl.Int64)),
@@ -211,3 +213,28 @@ def test_late_arrivals_explain_a_bar_that_has_fewer() -> None:
 
 def test_a_platform_without_a_cache_or_a_ledger_can_be_audited() -> None:
     assert faults(replace(healthy(), sent=None, cached=None)) == []
+
+
+def test_what_waits_on_a_stopped_platform_is_no_loss_but_a_loss_on_one_that_runs() -> None:
+    facts = healthy()
+    offsets = facts.bronze_offsets.with_columns(rows=18, distinct=18, newest=17)
+    behind = replace(
+        facts,
+        bronze_offsets=offsets,
+        trades=facts.trades.head(18),
+        gold_bars=facts.gold_bars.head(0),
+        gold_enriched=facts.gold_enriched.head(0),
+        silver_trades=facts.silver_trades.head(0),
+        served_bars=facts.bars_1m.head(8),
+        served_enriched=facts.bars_1m.head(8).select("market", "window_start", "trade_count", is_final=pl.lit(False)),
+        cached=facts.bars_1m[7:8].select("market", "window_start"),
+    )
+    hops = ["source -> bronze", "Kafka -> bronze", "bars -> PostgreSQL", "bars_1m -> market_enriched"]
+    assert faults(behind) == hops
+    stopped = replace(behind, is_stopped=True)
+    assert faults(stopped) == []
+    assert found(stopped, "Kafka -> bronze").note == "2 wait in Kafka"
+    assert found(stopped, "bars -> PostgreSQL").note == "1 wait to be published"
+    holes = replace(stopped, bronze_offsets=offsets.with_columns(rows=17, distinct=17))
+    assert "Kafka -> bronze" in faults(holes)
+    assert "bars -> PostgreSQL" in faults(replace(stopped, served_bars=lose(stopped.served_bars)))
