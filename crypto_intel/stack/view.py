@@ -15,7 +15,7 @@ _COLOURS = {"RUNNING": "green", "STARTING": "yellow", "BACKOFF": "yellow", "STOP
 _SEVERITIES = {"info": "cyan", "warning": "yellow", "critical": "bold red"}
 
 
-WIDE = 118
+WIDE = 136
 """Columns from which tables stand side by side; below, one above the other, so that nothing is cut."""
 
 TALL = 40
@@ -47,7 +47,7 @@ def _side_by_side(tables: list[Table], width: int) -> list[RenderableType]:
     return [grid]
 
 
-def as_svg(snapshot: Snapshot, width: int = 124) -> str:
+def as_svg(snapshot: Snapshot, width: int = 140) -> str:
     """One frame as an SVG picture."""
     console = Console(record=True, width=width, file=StringIO(), force_terminal=True, color_system="truecolor")
     console.print(render(snapshot))
@@ -55,7 +55,7 @@ def as_svg(snapshot: Snapshot, width: int = 124) -> str:
     return console.export_svg(title="crypto-intel up", unique_id="crypto-intel")
 
 
-def as_text(snapshot: Snapshot, note: str = "", width: int = 124) -> str:
+def as_text(snapshot: Snapshot, note: str = "", width: int = 140) -> str:
     """The view without colours."""
     console = Console(width=width, file=StringIO(), color_system=None)
     console.print(render(snapshot, note))

@@ -118,8 +118,8 @@ class Watcher:
             hops = []
         return [
             *hops,
-            Hop(name="kafka: trades", count=records(ends, self._topics.trades), note="heartbeats included"),
-            Hop(name="kafka: news", count=records(ends, self._topics.news), note="heartbeats included"),
+            Hop(name="kafka: trades", count=records(ends, self._topics.trades), note="and heartbeats"),
+            Hop(name="kafka: news", count=records(ends, self._topics.news), note="and heartbeats"),
             Hop(name="bronze.trades", count=self._lake.rows(BRONZE_TRADES)),
             Hop(name="bronze.news", count=self._lake.rows(BRONZE_NEWS)),
             Hop(name="silver.bars_1m", count=self._lake.rows(SILVER_BARS_1M)),
