@@ -35,7 +35,7 @@ from crypto_intel.contracts.tables import (
     SILVER_LATE_ARRIVALS,
     SILVER_TRADES,
 )
-from crypto_intel.core.audit import Facts
+from crypto_intel.core.audit_facts import Facts
 
 BRONZE = (BRONZE_TRADES, BRONZE_QUOTES, BRONZE_NEWS, BRONZE_FEED_STATUS, BRONZE_REJECTED)
 _MARKET = pl.concat_str("venue", "symbol", separator=":").alias("market")

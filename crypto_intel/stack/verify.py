@@ -13,7 +13,8 @@ import msgspec
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from crypto_intel.core.audit import Finding, audit
+from crypto_intel.core.audit import audit
+from crypto_intel.core.audit_facts import Finding
 from crypto_intel.stack.facts import Endpoints, read_facts
 
 

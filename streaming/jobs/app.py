@@ -67,9 +67,7 @@ def run(settings: StreamingSettings, names: list[str]) -> int:
     return 1 if died else 0
 
 
-def _start(
-    names: list[str], start: Callable[[str], StreamingQuery], stopping: threading.Event
-) -> list[StreamingQuery]:
+def _start(names: list[str], start: Callable[[str], StreamingQuery], stopping: threading.Event) -> list[StreamingQuery]:
     queries = []
     for name in sorted(names, key=list(QUERIES).index):
         if stopping.is_set():

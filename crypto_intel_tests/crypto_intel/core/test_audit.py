@@ -9,7 +9,8 @@ from datetime import UTC, datetime, timedelta
 import polars as pl
 import pytest
 
-from crypto_intel.core.audit import Facts, Finding, audit
+from crypto_intel.core.audit import audit
+from crypto_intel.core.audit_facts import Facts, Finding
 
 MARKET = "binance:BTC-USDT"
 START = datetime(2025, 1, 1, tzinfo=UTC)
