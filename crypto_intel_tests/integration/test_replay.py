@@ -79,7 +79,7 @@ def test_the_replay_ends_verified_with_its_spark_application_killed_once(
     assert isinstance(verify, dict)
     assert verify["ok"] is True
     log = (folder / "logs" / "spark.log").read_text()
-    assert log.count("streaming  ") >= 2 or log.count('"event": "streaming"') >= 2  # it started a second time
+    assert log.count("Using incubator modules") >= 2  # what each new JVM says first: it was started again
 
 
 def test_every_recorded_trade_is_in_bronze_and_once_in_silver(
