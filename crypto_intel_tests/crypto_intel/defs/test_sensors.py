@@ -182,9 +182,9 @@ def test_streams_are_observed_with_figures_that_can_be_plotted(  # noqa: PLR0917
     assert seen["sources/trades_topic"]["records"] == 5
     assert seen["sources/trades_topic"]["partitions"] == 3
     assert seen["sources/trades_topic"]["records_per_s"] > 0
-    assert seen["silver/bars_job"]["lag_records"] == 3 and seen["sources/bars_job"]["rows_per_second"] == 5.5
+    assert seen["silver/bars_job"]["lag_records"] == 3 and seen["silver/bars_job"]["rows_per_second"] == 5.5
     assert {"sources/alerts_topic", "bronze/trades"} <= set(seen)
-    assert "sources/other_job" not in seen
+    assert "silver/other_job" not in seen
 
 
 def raise_alert(postgres: Postgres, alert_id: str, raised_at: datetime) -> None:
