@@ -1,7 +1,8 @@
 """The audit behind `crypto-intel verify`: every hop compared with the one before it, every difference explained.
 
 Pure: frames in, findings out. Reading the hops is crypto_intel/stack/verify.py. A difference counts as explained only
-by something that stands in the platform's own books: a window still open, a late trade, a reject, a gap.
+by something that stands in the platform's own books: a window still open, a late trade, a reject, a gap. On a platform
+that runs, what a hop holds now is owed to the next one only if it stood there before as well (`Facts.before`).
 """
 
 from __future__ import annotations
@@ -61,21 +62,28 @@ def _source_to_bronze(facts: Facts) -> Iterator[Finding]:
     for market in _markets(facts.sent):
         rows = facts.sent.filter(pl.col("market") == market).select("first_id", "last_id")
         sent = intervals.union([], rows.iter_rows())
+        owed = sent if facts.before is None else _sent_before(facts.before, market)
         got = _ids(facts, market)
-        lost = sum(intervals.missing(got, first, last) for first, last in sent)
-        listed = sum(intervals.missing(got, *part) for part in _overlap(sent, _listed(facts, market)))
+        lost = sum(intervals.missing(got, first, last) for first, last in owed)
+        listed = sum(intervals.missing(got, *part) for part in _overlap(owed, _listed(facts, market)))
         waiting = min(_waiting(facts), _behind(sent, got) if facts.is_stopped else 0)
         foreign = sum(intervals.missing(sent, first, last) for first, last in got)
         parts = {"ids that the source never sent": foreign, "listed as gaps": listed, "wait in Kafka": waiting}
         yield Finding(
             "source -> bronze",
             f"{market} trade ids",
-            _size(sent),
+            _size(owed),
             _size(got),
             unexplained=max(0, lost - listed - waiting) + foreign,
             explained=listed + waiting,
             note=_counted(parts),
         )
+
+
+def _sent_before(before: Facts, market: str) -> list[intervals.Interval]:
+    if before.sent is None:
+        return []
+    return intervals.union([], before.sent.filter(pl.col("market") == market).select(_IDS).iter_rows())
 
 
 def _counted(parts: dict[str, int]) -> str:
@@ -201,9 +209,19 @@ def _minutes_to_fives(facts: Facts) -> Iterator[Finding]:
 
 
 def _compare_rows(
-    hop: str, what: str, want: pl.DataFrame, got: pl.DataFrame, values: list[str], *, may_trail: bool = False
+    hop: str,
+    what: str,
+    want: pl.DataFrame,
+    got: pl.DataFrame,
+    values: list[str],
+    *,
+    before: pl.DataFrame | None = None,
+    may_trail: bool = False,
 ) -> Finding:
     key = ["market", "window_start"]
+    extra = got.join(want, on=key, how="anti").height
+    if before is not None:
+        want = want.join(before, on=[*key, *values], how="semi", nulls_equal=True)
     joined = want.join(got, on=key, how="left", suffix="_got", maintain_order="left")
     missing = want.join(got, on=key, how="anti")
     newest = got.group_by("market").agg(pl.col("window_start").max().alias("newest"))
@@ -212,31 +230,42 @@ def _compare_rows(
     absent = missing.height - waiting
     differs = pl.any_horizontal([pl.col(v).ne_missing(pl.col(f"{v}_got")) for v in values])
     wrong = joined.filter(pl.col(f"{values[0]}_got").is_not_null() & differs).height
-    extra = got.join(want, on=key, how="anti").height
     parts = {"missing": absent, "different": wrong, "not in the lake": extra, "wait to be published": waiting}
     return Finding(hop, what, want.height, got.height, absent + wrong + extra, waiting, _counted(parts))
 
 
+def _served_truth(facts: Facts) -> pl.DataFrame:
+    # A closed hour is served as it was recomputed, late trades and repairs included.
+    key = ["market", "window_start"]
+    columns = [*key, "trade_count", "close"]
+    return pl.concat(
+        [facts.bars_1m.join(facts.gold_bars, on=key, how="anti").select(columns), facts.gold_bars.select(columns)]
+    )
+
+
+def _provisional(facts: Facts) -> pl.DataFrame:
+    return facts.bars_1m.join(facts.gold_enriched, on=["market", "window_start"], how="anti")
+
+
 def _bars_to_served(facts: Facts) -> Iterator[Finding]:
-    bars = facts.bars_1m
     if facts.served_bars is not None:
-        # A closed hour is served as it was recomputed, late trades and repairs included.
-        key = ["market", "window_start"]
-        columns = [*key, "trade_count", "close"]
-        want = pl.concat(
-            [bars.join(facts.gold_bars, on=key, how="anti").select(columns), facts.gold_bars.select(columns)]
-        )
         yield _compare_rows(
-            "bars -> PostgreSQL", "bars", want, facts.served_bars, ["trade_count", "close"], may_trail=facts.is_stopped
+            "bars -> PostgreSQL",
+            "bars",
+            _served_truth(facts),
+            facts.served_bars,
+            ["trade_count", "close"],
+            before=_served_truth(facts.before) if facts.before else None,
+            may_trail=facts.is_stopped,
         )
     if facts.served_enriched is not None:
-        provisional = bars.join(facts.gold_enriched, on=["market", "window_start"], how="anti")
         yield _compare_rows(
             "bars_1m -> market_enriched",
             "provisional rows",
-            provisional,
+            _provisional(facts),
             facts.served_enriched.filter(~pl.col("is_final")),
             ["trade_count"],
+            before=_provisional(facts.before) if facts.before else None,
             may_trail=facts.is_stopped,
         )
 
@@ -248,7 +277,8 @@ def _bronze_to_silver(facts: Facts) -> Iterator[Finding]:
         want = truth.filter(pl.col("event_hour") == name).select("market", "trade_id")
         got = facts.silver_trades.filter(pl.col("event_hour") == name).select("market", "trade_id")
         doubled = got.height - got.unique().height
-        lost = want.join(got, on=["market", "trade_id"], how="anti").height
+        owed = want if facts.before is None else want.join(facts.before.trades, on=["market", "trade_id"], how="semi")
+        lost = owed.join(got, on=["market", "trade_id"], how="anti").height
         extra = got.join(want, on=["market", "trade_id"], how="anti").height
         parts = {"missing": lost, "doubled": doubled, "not in bronze": extra}
         yield Finding(
@@ -261,11 +291,17 @@ def _bronze_to_silver(facts: Facts) -> Iterator[Finding]:
         )
 
 
+def _per_hour(facts: Facts) -> pl.DataFrame:
+    return facts.silver_trades.group_by("event_hour").agg(pl.len().cast(pl.Int64).alias("trades"))
+
+
 def _silver_to_gold(facts: Facts) -> Iterator[Finding]:
-    trades = facts.silver_trades.group_by("event_hour").agg(pl.len().cast(pl.Int64).alias("trades"))
+    trades = _per_hour(facts)
     bars = facts.gold_bars.group_by("event_hour").agg(
         pl.col("trade_count").sum(), (pl.len() - pl.struct("market", "window_start").n_unique()).alias("doubled")
     )
+    if facts.before:  # an hour that was just read anew gets its bars anew in the same run
+        trades = trades.join(_per_hour(facts.before), on=["event_hour", "trades"], how="semi")
     for row in trades.join(bars, on="event_hour", how="inner").sort("event_hour").iter_rows(named=True):
         yield Finding(
             "silver.trades -> gold.bars_1m",
@@ -277,30 +313,48 @@ def _silver_to_gold(facts: Facts) -> Iterator[Finding]:
         )
 
 
-def _gold_to_served(facts: Facts) -> Iterator[Finding]:
+def _gold_hours(facts: Facts) -> pl.DataFrame:
     hours = facts.gold_enriched["event_hour"].unique()
-    bars = facts.gold_bars.filter(pl.col("event_hour").is_in(hours.implode()))
+    return facts.gold_bars.filter(pl.col("event_hour").is_in(hours.implode()))
+
+
+def _gold_to_served(facts: Facts) -> Iterator[Finding]:
+    before = facts.before
+    bars = _gold_hours(facts)
+    values = ["trade_count"]
     if bars.height or facts.gold_enriched.height:
-        yield _compare_rows("gold.bars_1m -> market_enriched", "rows", bars, facts.gold_enriched, ["trade_count"])
+        bars_before = _gold_hours(before) if before else None
+        hop = "gold.bars_1m -> market_enriched"
+        yield _compare_rows(hop, "rows", bars, facts.gold_enriched, values, before=bars_before)
     if facts.served_enriched is not None and facts.gold_enriched.height:
         final = facts.served_enriched.filter(pl.col("is_final"))
-        yield _compare_rows("market_enriched -> PostgreSQL", "final rows", facts.gold_enriched, final, ["trade_count"])
+        rows_before = before.gold_enriched if before else None
+        hop = "market_enriched -> PostgreSQL"
+        yield _compare_rows(hop, "final rows", facts.gold_enriched, final, values, before=rows_before)
+
+
+def _newest(bars: pl.DataFrame) -> pl.DataFrame:
+    return bars.group_by("market").agg(pl.col("window_start").max())
 
 
 def _served_to_cache(facts: Facts) -> Iterator[Finding]:
     if facts.cached is None or facts.served_bars is None:
         return
-    newest = facts.served_bars.group_by("market").agg(pl.col("window_start").max())
-    behind = newest.join(facts.cached, on="market", how="left", suffix="_cached").filter(
-        pl.col("window_start").ne_missing(pl.col("window_start_cached"))
+    served = facts.before.served_bars if facts.before else facts.served_bars
+    newest = _newest(facts.served_bars).join(
+        _newest(facts.served_bars if served is None else served), on="market", how="left", suffix="_before"
     )
+    cached = newest.join(facts.cached, on="market", how="left", suffix="_cached")
+    # A market that appeared since is on its way; the cache stands between what was served before and is served now.
+    is_right = pl.col("window_start_cached").is_between("window_start_before", "window_start")
+    behind = cached.filter(pl.col("window_start_before").is_not_null() & ~is_right.fill_null(False))
     yield Finding(
         "PostgreSQL -> Redis",
         "newest bar of each market",
         newest.height,
         newest.height - behind.height,
         unexplained=behind.height,
-        note=", ".join(behind["market"].to_list()),
+        note=", ".join(sorted(behind["market"].to_list())),
     )
 
 

@@ -56,6 +56,8 @@ class Facts:
         injected: faulty frames that the simulator was asked to send.
         is_stopped: nothing runs. What Kafka holds behind bronze's newest offset, and what the lake holds behind
             PostgreSQL's newest window, is then read at the next start: it waits, it is not lost.
+        before: an earlier reading of a platform that runs. Only what already stood in a hop then is owed to the next
+            hop now; what came or changed since is on its way. None: everything is owed.
     """
 
     kafka: pl.DataFrame
@@ -69,6 +71,7 @@ class Facts:
     cached: pl.DataFrame | None = None
     injected: int | None = None
     is_stopped: bool = False
+    before: Facts | None = None
     late: pl.DataFrame = field(
         default_factory=lambda: _frame(market=pl.String, window_start=_TIME, trade_count=pl.Int64)
     )

@@ -1,13 +1,14 @@
 """Reads what each hop holds, for the audit (crypto_intel/core/audit.py). Reads only.
 
-Order matters on a platform that runs: what was derived is read before what it derives from, so that the source of a
-row is never younger than the row. Kafka's end is read first of all and bronze is waited for, up to that end.
+Order matters on a platform that runs. Within one reading, what was derived is read before what it derives from, so that
+a row's source is always there to be found; Kafka's end is read before bronze, which is waited for up to that end. Two
+readings make the facts of a running platform: what stood in a hop at the first is owed to the next hop at the second.
 """
 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -67,23 +68,32 @@ class Endpoints:
         )
 
 
-def read_facts(at: Endpoints, *, bronze_within_s: float, is_stopped: bool = False) -> Facts:
-    """Read every hop.
+def read_facts(at: Endpoints, *, within_s: float, is_stopped: bool = False) -> Facts:
+    """Read every hop: twice where the platform runs, with time between for what is on its way.
 
     Args:
-        bronze_within_s: how long to wait for bronze to reach Kafka's end as it is now.
+        within_s: how long to wait for bronze to reach Kafka's end as it is now, and for PostgreSQL to reach the lake.
         is_stopped: nothing runs, so what waits is no loss.
 
     Raises:
         KafkaException, psycopg.Error: a store does not answer; what can not be read can not be verified.
     """
-    served_bars, served_enriched = _served(at.postgres_dsn)
+    if is_stopped:
+        return replace(_read(at, bronze_within_s=0), is_stopped=True)
+    before = _read(at, bronze_within_s=0)
+    _wait_for_bronze(at, before.kafka, within_s)
+    _wait_for_postgres(at, before.bars_1m, within_s)
+    return replace(_read(at, bronze_within_s=within_s), before=before)
+
+
+def _read(at: Endpoints, *, bronze_within_s: float) -> Facts:
     cached = _cached(at.redis_url)
+    served_bars, served_enriched = _served(at.postgres_dsn)
     gold_enriched = _rows(at, GOLD_MARKET_ENRICHED, "window_start", "trade_count", "event_hour")
     gold_bars = _rows(at, GOLD_BARS_1M, "window_start", "trade_count", "close", "event_hour")
     silver_trades = _rows(at, SILVER_TRADES, "trade_id", "event_hour")
-    bars_1m = _rows(at, SILVER_BARS_1M, "window_start", "trade_count", "close")
     bars_5m = _rows(at, SILVER_BARS_5M, "window_start", "trade_count", "close")
+    bars_1m = _rows(at, SILVER_BARS_1M, "window_start", "trade_count", "close")
     kafka = watermarks(at.kafka, at.topics.ingested)
     bronze = _wait_for_bronze(at, kafka, bronze_within_s)
     account = _account(at.ledger)
@@ -104,7 +114,6 @@ def read_facts(at: Endpoints, *, bronze_within_s: float, is_stopped: bool = Fals
         rejected=_rejected(at),
         sent=_sent(account),
         injected=_rejectable(account),
-        is_stopped=is_stopped,
     )
 
 
@@ -145,6 +154,18 @@ def _wait_for_bronze(at: Endpoints, kafka: pl.DataFrame, within_s: float) -> pl.
         )
         if behind.is_empty() or time.monotonic() > deadline:
             return bronze
+        time.sleep(1)
+
+
+def _wait_for_postgres(at: Endpoints, bars: pl.DataFrame, within_s: float) -> None:
+    if at.postgres_dsn is None:
+        return
+    newest = bars.group_by("market").agg(pl.col("window_start").max())
+    deadline = time.monotonic() + within_s
+    while time.monotonic() < deadline:
+        served, _ = _served(at.postgres_dsn)
+        if served is None or newest.join(served, on=["market", "window_start"], how="anti").is_empty():
+            return
         time.sleep(1)
 
 

@@ -24,7 +24,7 @@ def verify_folder(folder: Folder, report: Callable[[str], None]) -> Report:
     """
     settings = load_settings()
     if Supervisor(folder.socket).answers():
-        return judge(attach(folder, settings, report), patience_s=30)
+        return judge(attach(folder, settings, report), patience_s=60)
     state = folder.read()
     if state is None:
         raise StackError(f"no stack has run on {folder.root}", "start one: crypto-intel up")

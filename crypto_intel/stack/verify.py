@@ -1,7 +1,8 @@
 """`crypto-intel verify`: is anything lost or doubled anywhere? Reads every hop, audits, and tells.
 
-On a platform that runs, hops move while they are read: a difference that is on its way disappears within seconds.
-So the hops are read again until nothing is unexplained or `patience_s` is over. What is lost stays lost.
+On a platform that runs, hops move while they are read; facts.py tells how what is on its way is kept apart. A repair or
+a recomputed hour may still be under way: the hops are read again until nothing is unexplained or `patience_s` is over.
+What is lost stays lost.
 """
 
 from __future__ import annotations
@@ -54,13 +55,12 @@ def run_verify(at: Endpoints, *, patience_s: float = 30, is_stopped: bool = Fals
     """Audit every hop.
 
     Args:
-        patience_s: how long differences may take to disappear.
+        patience_s: how long differences may take to disappear, and how long each wait for a hop may take.
         is_stopped: only the stores run; what the next start will read is waiting, not lost.
     """
     deadline = time.monotonic() + patience_s
     while True:
-        left_s = 0.0 if is_stopped else max(0.0, deadline - time.monotonic())
-        report = Report(audit(read_facts(at, bronze_within_s=left_s, is_stopped=is_stopped)))
+        report = Report(audit(read_facts(at, within_s=patience_s, is_stopped=is_stopped)))
         if report.is_ok or is_stopped or time.monotonic() >= deadline:
             return report
         time.sleep(2)

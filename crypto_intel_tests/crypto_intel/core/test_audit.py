@@ -166,6 +166,46 @@ def test_a_planted_fault_is_found_in_its_hop(fault: str) -> None:
     assert hop in faults(plant(healthy()))
 
 
+@pytest.mark.parametrize("fault", PLANTED)
+def test_a_planted_fault_is_found_on_a_platform_that_runs(fault: str) -> None:
+    plant, hop = PLANTED[fault]
+    planted = plant(healthy())
+    assert hop in faults(replace(planted, before=planted))
+
+
+def test_what_came_between_two_readings_is_on_its_way_and_what_stood_before_is_owed() -> None:
+    now = healthy()
+    earlier = replace(
+        now,
+        sent=pl.DataFrame({"market": [MARKET], "first_id": [1], "last_id": [18]}),
+        trades=now.trades.head(18),
+        bars_1m=now.bars_1m.head(7),
+        silver_trades=now.silver_trades.head(18),
+        gold_bars=now.gold_bars.head(8),
+        gold_enriched=now.gold_enriched.head(8),
+        served_bars=now.served_bars.head(8) if now.served_bars is not None else None,
+    )
+    trailing = replace(
+        now,
+        trades=now.trades.head(18),
+        silver_trades=now.silver_trades.head(18),
+        gold_bars=now.gold_bars.head(9),
+        gold_enriched=now.gold_enriched.head(8),
+        served_bars=now.served_bars.head(8) if now.served_bars is not None else None,
+        served_enriched=now.served_enriched.head(8) if now.served_enriched is not None else None,
+        cached=now.served_bars[7:8].select("market", "window_start") if now.served_bars is not None else None,
+    )
+    assert faults(trailing) == [
+        "source -> bronze",
+        "bars -> PostgreSQL",
+        "bars_1m -> market_enriched",
+        "gold.bars_1m -> market_enriched",
+    ]
+    assert faults(replace(trailing, before=earlier)) == []
+    owed = ["source -> bronze", "bars -> PostgreSQL", "gold.bars_1m -> market_enriched", "PostgreSQL -> Redis"]
+    assert faults(replace(trailing, before=now)) == owed
+
+
 def _without_trade_4(facts: Facts) -> Facts:
     # Missing everywhere behind the source: the bar knows one trade less.
     is_it = pl.col("trade_id") == 4
