@@ -20,11 +20,16 @@ FUTURE_TOLERANCE_S = 60
 
 Side = Literal["buy", "sell"]
 Origin = Literal["ws", "rest"]
-StatusKind = Literal["connected", "disconnected", "heartbeat", "poll", "gap", "repaired", "ended"]
+StatusKind = Literal["connected", "disconnected", "heartbeat", "poll", "gap", "repaired", "unrecoverable", "ended"]
 
 
 class Trade(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="trade"):
-    """One trade on a venue. Topic: trades. Key: `venue:symbol`. Identity: venue, symbol, trade_id."""
+    """One trade on a venue. Topic: trades. Key: `venue:symbol`. Identity: venue, symbol, trade_id.
+
+    `trade_id` counts the trades of a market without holes. A negative one says that the venue gave no number: it is
+    minus a 62-bit digest of time, price, quantity, side and the ordinal among equal ones of a frame, so the same trade
+    has the same id however often it is sent, and nothing can be told from its neighbours.
+    """
 
     venue: str
     symbol: str
@@ -38,7 +43,11 @@ class Trade(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="tr
 
 
 class Quote(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="quote"):
-    """A price quoted by an aggregator or the best bid and ask of a venue. Topic: quotes. Key: `venue:symbol`."""
+    """A price quoted by an aggregator or the best bid and ask of a venue. Topic: quotes. Key: `venue:symbol`.
+
+    `price` is the last one, or the middle of bid and ask where no last one is told. Quantities are in base;
+    `volume_24h` is in quote, `volume_24h_base` in base; `change_24h_pct` may have a sign.
+    """
 
     venue: str
     symbol: str
@@ -49,6 +58,10 @@ class Quote(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="qu
     ask: str | None = None
     volume_24h: str | None = None
     market_cap_usd: str | None = None
+    bid_quantity: str | None = None
+    ask_quantity: str | None = None
+    volume_24h_base: str | None = None
+    change_24h_pct: str | None = None
 
 
 class Article(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="article"):
@@ -90,7 +103,8 @@ class Heartbeat(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag
 class FeedStatus(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="feed_status"):
     """What became of a feed: a state change, a poll, or missing trade ids. Topic: feed_status. Key: `venue`.
 
-    `gap` names ids first_id..last_id as missing; `repaired` names ids that arrived through REST since.
+    `gap` names ids first_id..last_id as missing; `repaired` names ids that arrived through REST since;
+    `unrecoverable` names ids that the venue no longer has, `detail` says how it said so.
     """
 
     venue: str

@@ -35,7 +35,7 @@ _EVENT_HOUR = (_c("event_hour", "string", "UTC hour as YYYY-MM-DD-HH; the table 
 
 _TRADE = (
     *_MARKET,
-    _c("trade_id", "bigint", "The venue's number of the trade within its market; contiguous.", minimum=0),
+    _c("trade_id", "bigint", "The venue's number of the trade within its market, contiguous; negative: it gave none."),
     _c("price", "decimal(38,18)", "Price of one unit of base, in quote; exactly as the venue sent it.", minimum=0),
     _c("quantity", "decimal(38,18)", "Quantity in base; exactly as the venue sent it.", minimum=0),
     _c("taker_side", "string", "Side of the order that took liquidity.", allowed=("buy", "sell")),
@@ -109,7 +109,7 @@ BRONZE_FEED_STATUS = Table(
             "status",
             "string",
             "What happened.",
-            allowed=("connected", "disconnected", "heartbeat", "poll", "gap", "repaired", "ended"),
+            allowed=("connected", "disconnected", "heartbeat", "poll", "gap", "repaired", "unrecoverable", "ended"),
         ),
         _c("stream", "string", "Stream of the feed, e.g. trade."),
         _c("symbol", "string", "Market concerned, for gaps and repairs.", nullable=True),

@@ -22,6 +22,7 @@ from crypto_intel.contracts.events import (
     Article,
     FeedStatus,
     Heartbeat,
+    Quote,
     Rejected,
     Trade,
     encode,
@@ -79,6 +80,10 @@ class KafkaSink:
     def trade(self, event: Trade) -> None:
         """A trade, to the partition of its market."""
         self._write(self._topics.trades, market_key(event.venue, event.symbol), encode(event))
+
+    def quote(self, event: Quote) -> None:
+        """A quote, by its market."""
+        self._write(self._topics.quotes, market_key(event.venue, event.symbol), encode(event))
 
     def article(self, event: Article) -> None:
         """An article, by its id."""

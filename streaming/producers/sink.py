@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from crypto_intel.contracts.events import Article, FeedStatus, Heartbeat, Rejected, Trade
+from crypto_intel.contracts.events import Article, FeedStatus, Heartbeat, Quote, Rejected, Trade
 
 
 class EventSink(Protocol):
@@ -12,6 +12,9 @@ class EventSink(Protocol):
 
     def trade(self, event: Trade) -> None:
         """A trade, to the partition of its market."""
+
+    def quote(self, event: Quote) -> None:
+        """A quote, by its market."""
 
     def article(self, event: Article) -> None:
         """An article, by its id."""

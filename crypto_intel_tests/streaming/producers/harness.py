@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 
-from crypto_intel.contracts.events import Article, FeedStatus, Heartbeat, Rejected, Trade
+from crypto_intel.contracts.events import Article, FeedStatus, Heartbeat, Quote, Rejected, Trade
 from streaming.clock import PlatformClock
 from streaming.producers.binance import BinanceRest
 from streaming.producers.binance_feed import BinanceFeed
@@ -30,6 +30,9 @@ class MemorySink:
         self.flushes = 0
 
     def trade(self, event: Trade) -> None:
+        self.events.append(event)
+
+    def quote(self, event: Quote) -> None:
         self.events.append(event)
 
     def article(self, event: Article) -> None:
@@ -51,6 +54,9 @@ class MemorySink:
 
     def trades(self, symbol: str | None = None) -> list[Trade]:
         return [e for e in self.events if isinstance(e, Trade) and symbol in (None, e.symbol)]
+
+    def quotes(self, symbol: str | None = None) -> list[Quote]:
+        return [e for e in self.events if isinstance(e, Quote) and symbol in (None, e.symbol)]
 
     def ids(self, symbol: str) -> list[int]:
         return [trade.trade_id for trade in self.trades(symbol)]
