@@ -68,7 +68,8 @@ class Article(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="
     """One news article. Topic: news. Key: article_id. Three clocks: event (if told), published, first seen.
 
     `symbols` holds the assets that the article is about (`BTC`), since news is about an asset and not about one
-    of its markets; it joins with bars on the base of their symbol.
+    of its markets; it joins with bars on the base of their symbol. Articles that tell one story share `cluster_id`,
+    the id of its first article; None stands for the article's own id.
     """
 
     article_id: str
@@ -83,6 +84,7 @@ class Article(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="
     symbols: tuple[str, ...] = ()
     event_time: int | None = None
     language: str | None = None
+    cluster_id: str | None = None
 
 
 class Heartbeat(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="heartbeat"):

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -49,11 +49,11 @@ class KafkaSink:
     Args:
         kafka: how to reach the broker.
         topics: their names.
-        feed_topic: where this feed's heartbeats go.
+        feed_topic: where heartbeats go; of several feeds, by venue.
         client_id: as the broker's logs name it.
     """
 
-    def __init__(self, kafka: Kafka, topics: Topics, *, feed_topic: str, client_id: str) -> None:
+    def __init__(self, kafka: Kafka, topics: Topics, *, feed_topic: str | Mapping[str, str], client_id: str) -> None:
         self._topics = topics
         self._feed_topic = feed_topic
         self._failed: KafkaError | None = None
@@ -75,7 +75,8 @@ class KafkaSink:
                 "error_cb": self._on_error,
             }
         )
-        self.partitions = len(partitions_of(self._producer, feed_topic))
+        beaten = {feed_topic} if isinstance(feed_topic, str) else set(feed_topic.values())
+        self.partitions = {topic: len(partitions_of(self._producer, topic)) for topic in sorted(beaten)}
 
     def trade(self, event: Trade) -> None:
         """A trade, to the partition of its market."""
@@ -100,8 +101,9 @@ class KafkaSink:
     def heartbeat(self, event: Heartbeat) -> None:
         """To every partition of the feed's topic."""
         value = encode(event)
-        for partition in range(self.partitions):
-            self._write(self._feed_topic, HEARTBEAT_KEY, value, partition)
+        topic = self._feed_topic if isinstance(self._feed_topic, str) else self._feed_topic[event.venue]
+        for partition in range(self.partitions[topic]):
+            self._write(topic, HEARTBEAT_KEY, value, partition)
 
     def _write(self, topic: str, key: str, value: bytes, partition: int = -1) -> None:
         while True:
