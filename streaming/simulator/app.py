@@ -11,13 +11,15 @@ from picows import ws_create_server
 
 from streaming.errors import FatalError
 from streaming.simulator.backing import MarketBacking
+from streaming.simulator.desk import Desk
 from streaming.simulator.faults import Faults
 from streaming.simulator.fred import MacroSource
 from streaming.simulator.http import World, application
 from streaming.simulator.hub import Hub
 from streaming.simulator.ledger import Ledger
-from streaming.simulator.market import SeededMarket
+from streaming.simulator.market import KRAKEN_INSTRUMENTS, KRAKEN_NUMBER, SeededMarket
 from streaming.simulator.news import NewsWire
+from streaming.simulator.paths import ASSETS, PricePaths
 from streaming.simulator.recording import RecordingBacking
 from streaming.simulator.settings import SimulatorOptions, SimulatorSettings
 from streaming.simulator.venue import Backing
@@ -36,22 +38,26 @@ def build_world(settings: SimulatorSettings) -> World:
     options = settings.simulator
     ledger = Ledger(settings.data_dir / "run" / LEDGER_FILE, settings.source)
     backing, wire = _replay(options, ledger) if settings.source == "replay" else _seeded(options)
+    desk = Desk(backing, ledger)
     faults = Faults()
     return World(
-        backing=backing,
+        desk=desk,
         wire=wire,
         macro=MacroSource(options.seed, options.fred_dir),
-        ledger=ledger,
         faults=faults,
-        hub=Hub(backing, ledger, faults, options.tick_ms / 1000),
+        hub=Hub(desk, faults, options.tick_ms / 1000),
     )
 
 
 def _seeded(options: SimulatorOptions) -> tuple[Backing, NewsWire]:
     origin_us = options.origin_us()
-    market = SeededMarket(seed=options.seed, origin_us=origin_us, trades_per_second=options.trades_per_second)
-    backing = MarketBacking(market)
-    return backing, NewsWire(options.seed, [symbol.base for symbol in backing.symbols], origin_us)
+    paths = PricePaths(options.seed, origin_us)
+    rate = options.trades_per_second
+    binance = SeededMarket(paths, options.seed, rate)
+    kraken = SeededMarket(
+        paths, options.seed, rate * options.kraken_share, instruments=KRAKEN_INSTRUMENTS, venue=KRAKEN_NUMBER
+    )
+    return MarketBacking(binance, kraken), NewsWire(options.seed, [asset.base for asset in ASSETS], origin_us)
 
 
 def _replay(options: SimulatorOptions, ledger: Ledger) -> tuple[Backing, NewsWire]:

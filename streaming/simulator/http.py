@@ -1,4 +1,4 @@
-"""The REST side: Binance, NewsAPI, FRED and the simulator's own pages, as aiohttp handlers.
+"""The REST side: NewsAPI, FRED and the simulator's own pages, as aiohttp handlers; the venues' are in http_<venue>.py.
 
 Each handler parses its parameters, asks a pure function and answers in the venue's own envelope, errors too.
 """
@@ -15,14 +15,15 @@ import msgspec
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
-from streaming.clock import time_at, wall_us
 from streaming.errors import RejectedInput
-from streaming.simulator import fred, news, venue
+from streaming.simulator import fred, http_binance, http_kraken, news
+from streaming.simulator.desk import Desk
 from streaming.simulator.faults import Faults, Injection
 from streaming.simulator.hub import Hub
+from streaming.simulator.json_response import json_response
 from streaming.simulator.ledger import Ledger
+from streaming.simulator.venue import Backing
 
-MAX_TRADES = 1_000
 FRED_PER_MINUTE = 120
 
 
@@ -30,16 +31,25 @@ FRED_PER_MINUTE = 120
 class World:
     """Everything that a request may ask about."""
 
-    backing: venue.Backing
+    desk: Desk
     wire: news.NewsWire
     macro: fred.MacroSource
-    ledger: Ledger
     faults: Faults
     hub: Hub
 
+    @property
+    def backing(self) -> Backing:
+        """What is played."""
+        return self.desk.backing
+
+    @property
+    def ledger(self) -> Ledger:
+        """What was handed out."""
+        return self.desk.ledger
+
     def now_us(self) -> int:
         """Platform time in microseconds."""
-        return time_at(self.backing.anchors, wall_us())
+        return self.desk.now_us()
 
     def today(self) -> date:
         """Platform time's UTC day."""
@@ -50,7 +60,8 @@ def application(world: World) -> web.Application:
     """The web application with all routes."""
     app = web.Application(middlewares=[_faulty(world.faults)])
     routes: list[tuple[str, Handler]] = [
-        *_binance(world),
+        *http_binance.routes(world.desk),
+        *http_kraken.routes(world.desk),
         ("/v2/everything", _everything(world)),
         *FredPages(world).routes,
         *_own(world),
@@ -60,58 +71,17 @@ def application(world: World) -> web.Application:
     return app
 
 
-def _json(content: object, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
-    body = msgspec.json.encode(content)
-    return web.Response(body=body, status=status, content_type="application/json", headers=headers)
-
-
 def _faulty(faults: Faults) -> Middleware:
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
-        status = faults.next_rest_status() if request.path.startswith(("/api/", "/v2/", "/fred/")) else None
+        status = faults.next_rest_status() if request.path.startswith(("/api/", "/0/", "/v2/", "/fred/")) else None
         if status is None:
             return await handler(request)
-        return _json({"code": -1, "msg": "injected fault"}, status, {"Retry-After": "1"} if status == 429 else None)
+        return json_response(
+            {"code": -1, "msg": "injected fault"}, status, {"Retry-After": "1"} if status == 429 else None
+        )
 
     return middleware
-
-
-# --- Binance ---------------------------------------------------------------------------------------------------------
-
-
-def _binance(world: World) -> list[tuple[str, Handler]]:
-    by_name = {symbol.name: symbol for symbol in world.backing.symbols}
-
-    async def exchange_info(request: web.Request) -> web.Response:
-        listed = by_name
-        if "symbols" in request.query:
-            try:
-                wanted = msgspec.json.decode(request.query["symbols"], type=list[str])
-            except msgspec.DecodeError:
-                return _json({"code": -1100, "msg": "Illegal characters found in parameter 'symbols'."}, 400)
-            if not set(wanted) <= set(by_name):
-                return _json({"code": -1121, "msg": "Invalid symbol."}, 400)
-            listed = {name: by_name[name] for name in wanted}
-        return _json(venue.exchange_info(listed.values(), world.now_us() // 1000))
-
-    async def trades(request: web.Request) -> web.Response:
-        symbol = by_name.get(request.query.get("symbol", ""))
-        if symbol is None:
-            return _json({"code": -1121, "msg": "Invalid symbol."}, 400)
-        try:
-            limit = min(max(int(request.query.get("limit", "500")), 1), MAX_TRADES)
-            from_id = int(request.query["fromId"]) if "fromId" in request.query else None
-        except ValueError:
-            return _json({"code": -1100, "msg": "Illegal characters found in a parameter."}, 400)
-        found = world.backing.trades_from(symbol, from_id, limit)
-        world.ledger.served(symbol.market, [trade.trade_id for trade in found])
-        return _json(venue.rest_trades(found))
-
-    return [
-        ("/api/v3/exchangeInfo", exchange_info),
-        ("/api/v3/historicalTrades", trades),
-        ("/api/v3/trades", trades),
-    ]
 
 
 # --- NewsAPI ---------------------------------------------------------------------------------------------------------
@@ -121,21 +91,21 @@ def _everything(world: World) -> Handler:
     async def everything(request: web.Request) -> web.Response:
         query = request.query
         if not (request.headers.get("X-Api-Key") or query.get("apiKey")):
-            return _json(news.error("apiKeyMissing", "Your API key is missing."), 401)
+            return json_response(news.error("apiKeyMissing", "Your API key is missing."), 401)
         if not query.get("q"):
-            return _json(news.error("parametersMissing", "Required parameters are missing."), 400)
+            return json_response(news.error("parametersMissing", "Required parameters are missing."), 400)
         try:
             start = _instant(query["from"]) if "from" in query else 0
             until = min(_instant(query["to"]), world.now_us()) if "to" in query else world.now_us()
             size = min(max(int(query.get("pageSize", "20")), 1), news.MAX_PAGE_SIZE)
             number = max(int(query.get("page", "1")), 1)
         except ValueError:
-            return _json(news.error("parameterInvalid", "A parameter cannot be read."), 400)
+            return json_response(news.error("parameterInvalid", "A parameter cannot be read."), 400)
         words = news.query_words(query["q"])
         found = [article for article in world.wire.published(start, until) if article.mentions(words)]
         body = news.page(found, size, number)
         world.ledger.published([article["url"] for article in body["articles"]])
-        return _json(body)
+        return json_response(body)
 
     return everything
 
@@ -190,14 +160,14 @@ class FredPages:
     def _observations(self, request: web.Request) -> web.Response:
         today = self.world.today()
         query = _fred_query(request, today)
-        return _json(fred.observations(self.world.macro, request.query.get("series_id", ""), query, today))
+        return json_response(fred.observations(self.world.macro, request.query.get("series_id", ""), query, today))
 
     def _series(self, request: web.Request) -> web.Response:
-        return _json(fred.series(self.world.macro, request.query.get("series_id", ""), self.world.today()))
+        return json_response(fred.series(self.world.macro, request.query.get("series_id", ""), self.world.today()))
 
 
 def _fred_error(status: int, message: str, headers: dict[str, str] | None = None) -> web.Response:
-    return _json({"error_code": status, "error_message": message}, status, headers)
+    return json_response({"error_code": status, "error_message": message}, status, headers)
 
 
 def _fred_query(request: web.Request, today: date) -> fred.Query:
@@ -221,11 +191,11 @@ def _fred_query(request: web.Request, today: date) -> fred.Query:
 
 def _own(world: World) -> list[tuple[str, Handler]]:
     async def clock(request: web.Request) -> web.Response:
-        return _json(world.backing.anchors)
+        return json_response(world.backing.anchors)
 
     async def stats(request: web.Request) -> web.Response:
         account = world.ledger.account
-        return _json(
+        return json_response(
             {
                 "source": account.source,
                 "ended": account.ended,
@@ -239,10 +209,10 @@ def _own(world: World) -> list[tuple[str, Handler]]:
         )
 
     async def ledger(request: web.Request) -> web.Response:
-        return _json(world.ledger.account)
+        return json_response(world.ledger.account)
 
     async def health(request: web.Request) -> web.Response:
-        return _json({"status": "ok", "source": world.ledger.account.source})
+        return json_response({"status": "ok", "source": world.ledger.account.source})
 
     return [("/sim/clock", clock), ("/sim/stats", stats), ("/sim/ledger", ledger), ("/health", health)]
 
@@ -252,10 +222,10 @@ def _inject(world: World) -> Handler:
         try:
             injection = msgspec.json.decode(await request.read(), type=Injection)
         except msgspec.DecodeError as error:
-            return _json({"error": str(error)}, 400)
+            return json_response({"error": str(error)}, 400)
         world.faults.request(injection)
         if injection.kind == "cut":
             world.hub.cut()
-        return _json(injection)
+        return json_response(injection)
 
     return inject

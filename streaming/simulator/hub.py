@@ -8,20 +8,24 @@ would cost more than making the frame.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from urllib.parse import parse_qs, urlsplit
 
 import structlog
 from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport, WSUpgradeRequest
 
+from streaming.simulator.desk import Desk
 from streaming.simulator.faults import Faults
-from streaming.simulator.ledger import Ledger
-from streaming.simulator.venue import Backing, Frame
+from streaming.simulator.kraken_sessions import KrakenV1Session, KrakenV2Session
+from streaming.simulator.sessions import BinanceSession, Session
+from streaming.simulator.venue import Frame
 
 END_OF_RECORDING = b"end of recording"
 """Reason of the close (code 1000) that says that the source has no more."""
 
 SLOW_CLIENT_S = 60.0  # a broker's outage must not cost a producer its connection at once
+HEARTBEAT_S = 1.0  # how long Kraken is quiet before it says that it is alive
 _LEDGER_S = 0.5
 
 log = structlog.get_logger(__name__)
@@ -40,16 +44,18 @@ def text_message(payload: bytes) -> bytes:
 class Client(WSListener):
     """One connection."""
 
-    def __init__(self, streams: frozenset[str], on_change: Callable[[Client, bool], None]) -> None:
-        self.streams = streams
+    def __init__(self, session: Session, on_change: Callable[[Client, bool], None]) -> None:
+        self.session = session
         self._on_change = on_change
         self._transport: WSTransport | None = None
+        self._spoke_at = time.monotonic()
         self._can_write = asyncio.Event()
         self._can_write.set()
 
     def on_ws_connected(self, transport: WSTransport) -> None:
         """The handshake is done."""
         self._transport = transport
+        self._write(self.session.greeting())
         self._on_change(self, True)
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
@@ -58,8 +64,10 @@ class Client(WSListener):
         self._on_change(self, False)
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
-        """Clients of combined streams have nothing to say but goodbye."""
-        if frame.msg_type == WSMsgType.CLOSE:
+        """Requests, and goodbyes."""
+        if frame.msg_type == WSMsgType.TEXT:
+            self._write(self.session.on_text(frame.get_payload_as_bytes()))
+        elif frame.msg_type == WSMsgType.CLOSE:
             transport.send_close(WSCloseCode.OK)
             transport.disconnect()
 
@@ -72,16 +80,28 @@ class Client(WSListener):
         self._can_write.set()
 
     async def send(self, frames: list[Frame]) -> None:
-        """Write the frames of this client's streams; waits while it does not read."""
-        wanted = b"".join(text_message(frame.payload) for frame in frames if frame.stream in self.streams)
-        if not wanted or self._transport is None or self._transport.is_disconnected:
-            return
-        self._transport.underlying_transport.write(wanted)
+        """Write the frames of this client's streams, or a heartbeat; waits while it does not read."""
+        streams = self.session.streams
+        self._write(self.session.messages([frame for frame in frames if frame.stream in streams]))
+        self._keep_alive()
         try:
             await asyncio.wait_for(self._can_write.wait(), SLOW_CLIENT_S)
         except TimeoutError:
             log.warning("client dropped: it does not read", seconds=SLOW_CLIENT_S)
             self.cut()
+
+    def _keep_alive(self) -> None:
+        if time.monotonic() - self._spoke_at < HEARTBEAT_S:
+            return
+        heartbeat = self.session.heartbeat()
+        if heartbeat:
+            self._write([heartbeat])
+
+    def _write(self, messages: Sequence[bytes]) -> None:
+        if not messages or self._transport is None or self._transport.is_disconnected:
+            return
+        self._transport.underlying_transport.write(b"".join(map(text_message, messages)))
+        self._spoke_at = time.monotonic()
 
     def close(self, reason: bytes) -> None:
         """Say goodbye in order, behind all frames."""
@@ -98,15 +118,15 @@ class Hub:
     """All clients and the player.
 
     Args:
-        backing: what is played.
-        ledger: where everything that was sent is written down.
+        desk: what is played, and the ledger in which all that was sent is written down.
         faults: applied to frames on their way.
         tick_s: seconds between two batches.
     """
 
-    def __init__(self, backing: Backing, ledger: Ledger, faults: Faults, tick_s: float) -> None:
-        self._backing = backing
-        self._ledger = ledger
+    def __init__(self, desk: Desk, faults: Faults, tick_s: float) -> None:
+        self._desk = desk
+        self._backing = desk.backing
+        self._ledger = desk.ledger
         self._faults = faults
         self._tick_s = tick_s
         self._clients: set[Client] = set()
@@ -118,17 +138,29 @@ class Hub:
         return len(self._clients)
 
     def accept(self, request: WSUpgradeRequest) -> Client | None:
-        """A listener for `/stream?streams=a@trade/b@trade`; None refuses any other path."""
-        target = urlsplit(request.path.decode())
-        streams = parse_qs(target.query).get("streams", [""])[0]
-        if target.path != "/stream" or not streams:
+        """A listener for a venue's address; None refuses any other path."""
+        session = self._session(request.path.decode())
+        return Client(session, self._changed) if session else None
+
+    def _session(self, address: str) -> Session | None:
+        """The address tells the venue: `/stream?streams=a@trade/b@trade` Binance, `/v2` and `/` Kraken."""
+        target = urlsplit(address)
+        if target.path == "/v2":
+            return KrakenV2Session(self._desk)
+        if target.path == "/":
+            return KrakenV1Session(self._desk)
+        if target.path != "/stream":
             return None
-        return Client(frozenset(streams.split("/")), self._changed)
+        query = parse_qs(target.query)
+        names = [name for name in query.get("streams", [""])[0].split("/") if name]
+        in_microseconds = query.get("timeUnit", [""])[0].upper() == "MICROSECOND"
+        return BinanceSession(names, in_microseconds=in_microseconds)
 
     def _changed(self, client: Client, is_connected: bool) -> None:
         if is_connected:
             self._clients.add(client)
-            self._backing.begin()
+            if client.session.streams:
+                self._backing.begin()
         else:
             self._clients.discard(client)
 
@@ -146,23 +178,28 @@ class Hub:
             await asyncio.sleep(0 if self._backing.is_behind else self._tick_s)
 
     async def _tick(self) -> None:
-        if not self._clients:
+        streams = frozenset[str]().union(*(client.session.streams for client in self._clients))
+        if streams:
+            frames = self._frames(streams)
+        else:
             self._backing.skip()
-            return
-        streams = frozenset().union(*(client.streams for client in self._clients))
+            frames = []
+        await asyncio.gather(*(client.send(frames) for client in list(self._clients)))
+
+    def _frames(self, streams: frozenset[str]) -> list[Frame]:
+        """What is due after faults, written down before anything leaves."""
         frames, withheld = self._faults.apply(self._backing.due(streams))
         for _ in range(withheld):
             self._ledger.injected("gap")
         for frame in frames:
             self._account(frame)
         self.frames_sent += len(frames)
-        if frames:
-            await asyncio.gather(*(client.send(frames) for client in list(self._clients)))
+        return frames
 
     def _account(self, frame: Frame) -> None:
         if frame.injected:
             self._ledger.injected(frame.injected)
-        elif frame.market:
+        elif frame.trade_id:
             self._ledger.sent(frame.market, frame.trade_id)
 
     async def _finish(self) -> None:

@@ -17,12 +17,13 @@ import msgspec
 
 from streaming.clock import Anchors, time_at, wall_us
 from streaming.errors import FatalError
-from streaming.simulator.venue import E8, Frame, VenueSymbol, VenueTrade
+from streaming.simulator.venue import E8, Day, Frame, VenueSymbol, VenueTrade
 
 AS_FAST_AS_READ = 1_000_000.0
 """Speed that is told for "as fast as possible": the clock is at the recording's end at once."""
 
 _BATCH_LINES = 2_000  # bounds what one tick sends, and so what clients' buffers take in
+_MICROSECONDS_FROM = 100_000_000_000_000  # as milliseconds this is the year 5138
 _QUOTES = ("USDT", "USDC", "FDUSD", "BUSD", "BTC", "ETH", "BNB", "EUR")
 
 
@@ -207,7 +208,7 @@ class RecordingBacking:
         if not wire.stream.endswith("@trade"):
             return Frame(wire.stream, "", 0, payload)
         trade = msgspec.json.decode(wire.data, type=_WireTrade)
-        self._known[trade.s][trade.t] = VenueTrade(trade.t, trade.T, _e8(trade.p), _e8(trade.q), trade.m)
+        self._known[trade.s][trade.t] = VenueTrade(trade.t, _microseconds(trade.T), _e8(trade.p), _e8(trade.q), trade.m)
         return Frame(wire.stream, symbol_of(trade.s).market, trade.t, payload)
 
     def trades_from(self, symbol: VenueSymbol, from_id: int | None, limit: int) -> list[VenueTrade]:
@@ -219,6 +220,23 @@ class RecordingBacking:
         first = max(min(known), last - limit + 1) if from_id is None else max(from_id, min(known))
         present = (known[trade_id] for trade_id in range(first, last + 1) if trade_id in known)
         return list(islice(present, limit))
+
+    def recent(self, symbol: VenueSymbol, limit: int) -> list[VenueTrade]:
+        """The last trades that were played."""
+        return self.trades_from(symbol, None, limit)
+
+    def trades_since(self, symbol: VenueSymbol, after_us: int, limit: int) -> list[VenueTrade]:
+        """Up to `limit` trades later than `after_us`; only what was played."""
+        later = (trade for _, trade in sorted(self._known[symbol.name].items()) if trade.time_us > after_us)
+        return list(islice(later, limit))
+
+    def day(self, symbol: VenueSymbol, time_us: int) -> Day | None:
+        """Not known of a recording."""
+        return None
+
+
+def _microseconds(time: int) -> int:
+    return time if time >= _MICROSECONDS_FROM else time * 1_000
 
 
 def _e8(text: str) -> int:

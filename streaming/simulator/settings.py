@@ -28,7 +28,10 @@ class SimulatorOptions(BaseModel):
         "for one data folder: ids count from it.",
     )
     trades_per_second: float = Field(
-        default=25, gt=0, le=20_000, description="Mean of all markets; must stay the same for one data folder."
+        default=25, gt=0, le=100_000, description="Mean of Binance's markets; must stay the same for one data folder."
+    )
+    kraken_share: float = Field(
+        default=0.2, gt=0, le=1, description="Kraken's trades a trade of Binance; the same for one data folder."
     )
     tick_ms: int = Field(default=25, ge=1, le=1000, description="Frames are sent in batches, this often.")
     capture: Path | None = Field(default=None, description="Folder of recorded frames that a replay plays.")

@@ -1,12 +1,13 @@
-"""What Binance's protocol looks like on the wire, seen from the venue: trades, frames, REST bodies.
+"""What all venues of the simulator share: markets, trades, frames, and what stands behind the sockets.
 
-Field order and types are those of recorded frames; a test holds them to it. No market is made here.
+How each venue spells them on the wire: binance.py, kraken.py. No market is made here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any, NamedTuple, Protocol
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import NamedTuple, Protocol
 
 from streaming.clock import Anchors
 
@@ -21,40 +22,52 @@ class VenueSymbol(NamedTuple):
     quote: str
     tick_e8: int = 1_000_000
     step_e8: int = 1_000
+    venue: str = "binance"
 
     @property
     def name(self) -> str:
-        """The venue's spelling: BTCUSDT."""
-        return self.base + self.quote
+        """The venue's spelling: BTCUSDT, or BTC/USD."""
+        return self.base + ("/" if self.venue == "kraken" else "") + self.quote
 
     @property
     def market(self) -> str:
         """Our spelling with the venue: binance:BTC-USDT."""
-        return f"binance:{self.base}-{self.quote}"
-
-    @property
-    def trade_stream(self) -> str:
-        """Name of its trade stream: btcusdt@trade."""
-        return f"{self.name.lower()}@trade"
+        return f"{self.venue}:{self.base}-{self.quote}"
 
 
 class VenueTrade(NamedTuple):
-    """One trade; time in milliseconds, price and quantity in 1e-8."""
+    """One trade; time in microseconds since 1970, price and quantity in 1e-8."""
 
     trade_id: int
-    time_ms: int
+    time_us: int
     price_e8: int
     quantity_e8: int
     buyer_is_maker: bool
 
 
+class Day(NamedTuple):
+    """The last 24 hours; prices and amounts in 1e-8."""
+
+    open_e8: int
+    high_e8: int
+    low_e8: int
+    average_e8: int
+    volume_e8: int
+    trades: int
+    first_id: int
+
+
 class Frame(NamedTuple):
-    """One WebSocket message. `injected` names the fault that made it; market and id are those of its trade."""
+    """One WebSocket message. `injected` names the fault that made it; market and id are those of its trade.
+
+    `stream` names the feed and its form, so that a client gets what it asked for in the way it asked for it.
+    """
 
     stream: str
     market: str
     trade_id: int
     payload: bytes
+    time_us: int = 0
     injected: str = ""
 
 
@@ -93,69 +106,39 @@ class Backing(Protocol):
     def trades_from(self, symbol: VenueSymbol, from_id: int | None, limit: int) -> list[VenueTrade]:
         """Up to `limit` trades from `from_id` on in order of id, or the latest ones; only what has happened."""
 
+    def trades_since(self, symbol: VenueSymbol, after_us: int, limit: int) -> list[VenueTrade]:
+        """Up to `limit` trades later than `after_us` in order of id; only what has happened."""
+
+    def recent(self, symbol: VenueSymbol, limit: int) -> list[VenueTrade]:
+        """The last trades that the stream has passed: the next one that it gives follows them."""
+
+    def day(self, symbol: VenueSymbol, time_us: int) -> Day | None:
+        """The symbol's last 24 hours, where they are known."""
+
 
 def decimal_text(value_e8: int) -> str:
     """An integer of 1e-8 as the venue prints it, with eight digits behind the point."""
     return f"{value_e8 // E8}.{value_e8 % E8:08d}"
 
 
-def trade_frame(symbol: VenueSymbol, trade: VenueTrade) -> Frame:
-    """The combined-stream frame of a trade; the event leaves the venue 0 to 2 ms after the trade, as recorded."""
-    event_ms = trade.time_ms + trade.trade_id % 3
-    maker = "true" if trade.buyer_is_maker else "false"
-    payload = (
-        f'{{"stream":"{symbol.trade_stream}","data":{{"e":"trade","E":{event_ms},"s":"{symbol.name}",'
-        f'"t":{trade.trade_id},"p":"{decimal_text(trade.price_e8)}","q":"{decimal_text(trade.quantity_e8)}",'
-        f'"T":{trade.time_ms},"m":{maker},"M":true}}}}'
-    )
-    return Frame(symbol.trade_stream, symbol.market, trade.trade_id, payload.encode())
+def number_text(value_e8: int) -> str:
+    """An integer of 1e-8 as a JSON number: no trailing zeros but the one behind the point, never an exponent."""
+    text = decimal_text(value_e8).rstrip("0")
+    return text + "0" if text.endswith(".") else text
 
 
-def rest_trades(trades: Iterable[VenueTrade]) -> list[dict[str, Any]]:
-    """The body of `/api/v3/historicalTrades`."""
-    return [
-        {
-            "id": trade.trade_id,
-            "price": decimal_text(trade.price_e8),
-            "qty": decimal_text(trade.quantity_e8),
-            "quoteQty": decimal_text(trade.price_e8 * trade.quantity_e8 // E8),
-            "time": trade.time_ms,
-            "isBuyerMaker": trade.buyer_is_maker,
-            "isBestMatch": True,
-        }
-        for trade in trades
-    ]
+def instant_text(time_us: int) -> str:
+    """RFC 3339 in UTC with microseconds."""
+    return f"{_second_text(time_us // 1_000_000)}.{time_us % 1_000_000:06d}Z"
 
 
-def exchange_info(symbols: Iterable[VenueSymbol], now_ms: int) -> dict[str, Any]:
-    """The body of `/api/v3/exchangeInfo`, with the fields that clients read."""
-    return {
-        "timezone": "UTC",
-        "serverTime": now_ms,
-        "rateLimits": [
-            {"rateLimitType": "REQUEST_WEIGHT", "interval": "MINUTE", "intervalNum": 1, "limit": 6000},
-        ],
-        "exchangeFilters": [],
-        "symbols": [_symbol_info(symbol) for symbol in symbols],
-    }
+@lru_cache(maxsize=256)
+def _second_text(second: int) -> str:
+    return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
-def _symbol_info(symbol: VenueSymbol) -> dict[str, Any]:
-    return {
-        "symbol": symbol.name,
-        "status": "TRADING",
-        "baseAsset": symbol.base,
-        "baseAssetPrecision": 8,
-        "quoteAsset": symbol.quote,
-        "quotePrecision": 8,
-        "quoteAssetPrecision": 8,
-        "orderTypes": ["LIMIT", "LIMIT_MAKER", "MARKET"],
-        "icebergAllowed": True,
-        "isSpotTradingAllowed": True,
-        "isMarginTradingAllowed": False,
-        "filters": [
-            {"filterType": "PRICE_FILTER", "tickSize": decimal_text(symbol.tick_e8)},
-            {"filterType": "LOT_SIZE", "stepSize": decimal_text(symbol.step_e8)},
-        ],
-        "permissions": ["SPOT"],
-    }
+def best_prices(symbol: VenueSymbol, trade: VenueTrade) -> tuple[int, int]:
+    """Best bid and ask around a trade, in 1e-8: the maker's price is the better one of his side."""
+    if trade.buyer_is_maker:
+        return trade.price_e8, trade.price_e8 + symbol.tick_e8
+    return max(trade.price_e8 - symbol.tick_e8, 1), trade.price_e8

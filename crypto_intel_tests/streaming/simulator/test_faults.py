@@ -8,16 +8,17 @@ import pytest
 
 from streaming.errors import RejectedInput
 from streaming.producers.binance import parse_frame
+from streaming.simulator.binance import trade_frame
 from streaming.simulator.faults import MALFORMED, Faults, Injection
 from streaming.simulator.market import INSTRUMENTS
-from streaming.simulator.venue import Frame, VenueTrade, trade_frame
+from streaming.simulator.venue import Frame, VenueTrade
 
 MARKETS = {i.symbol.name: f"{i.symbol.base}-USDT" for i in INSTRUMENTS}
 NOW_MS = time.time_ns() // 1_000_000
 
 
 def frames(first: int, count: int, symbol: int = 0) -> list[Frame]:
-    trades = (VenueTrade(i, NOW_MS, 100_000_000, 100_000_000, False) for i in range(first, first + count))
+    trades = (VenueTrade(i, NOW_MS * 1_000, 100_000_000, 100_000_000, False) for i in range(first, first + count))
     return [trade_frame(INSTRUMENTS[symbol].symbol, trade) for trade in trades]
 
 

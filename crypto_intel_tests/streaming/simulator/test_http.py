@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from crypto_intel_tests.streaming.producers.harness import eventually, simulated
+from crypto_intel_tests.streaming.simulator.harness import eventually, simulated
 from streaming.errors import FatalError
 from streaming.simulator.app import Simulator, build_world
 from streaming.simulator.hub import text_message

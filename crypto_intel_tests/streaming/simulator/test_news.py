@@ -10,8 +10,9 @@ import pytest
 
 from streaming.producers.newsapi import parse_article
 from streaming.simulator.events import HOUR_S, events_of_hour
-from streaming.simulator.market import INSTRUMENTS, SeededMarket
+from streaming.simulator.market import INSTRUMENTS
 from streaming.simulator.news import SOURCE, NewsWire, page, query_words
+from streaming.simulator.paths import PricePaths
 
 HOUR = 480_000
 HOUR_US = HOUR_S * 1_000_000
@@ -61,8 +62,7 @@ def test_a_replay_writes_about_its_own_assets_only() -> None:
 
 
 def test_good_news_is_followed_by_a_rise_and_bad_news_by_a_fall() -> None:
-    market = SeededMarket(seed=7, origin_us=HOUR * HOUR_US, trades_per_second=25)
-    path = market.hour(0).log_price
+    path = PricePaths(7, HOUR * HOUR_US).hour(0).log_price
     events = events_of_hour(7, HOUR, len(BASES))
     strong = (np.abs(events.log_move) > 0.008) & events.is_reported & (events.second < HOUR_S - 120)
     told, done = [], []
