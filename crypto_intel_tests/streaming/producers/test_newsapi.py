@@ -12,14 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streaming.errors import RejectedInput
-from streaming.producers.newsapi import (
-    ASSETS,
-    article_id,
-    canonical_url,
-    find_assets,
-    parse_article,
-    parse_page,
-)
+from streaming.producers.articles import ASSETS, article_id, canonical_url, find_assets
+from streaming.producers.newsapi import parse_article, parse_page
 
 SEEN_AT = 1_700_000_000_000_000
 ARTICLE = {
