@@ -1,4 +1,4 @@
-"""`python -m streaming.producers {binance,newsapi}`: one producer, until SIGTERM or SIGINT."""
+"""`python -m streaming.producers {binance,kraken,newsapi}`: one producer, until SIGTERM or SIGINT."""
 
 from __future__ import annotations
 
@@ -13,10 +13,15 @@ import uvloop
 
 from streaming.errors import FatalError
 from streaming.log import configure_log
-from streaming.producers.run import run_binance, run_newsapi
+from streaming.producers.run import run_newsapi
 from streaming.producers.settings import ProducerSettings
+from streaming.producers.trades import run_binance, run_kraken
 
-PRODUCERS: dict[str, Callable[[ProducerSettings], Awaitable[None]]] = {"binance": run_binance, "newsapi": run_newsapi}
+PRODUCERS: dict[str, Callable[[ProducerSettings], Awaitable[None]]] = {
+    "binance": run_binance,
+    "kraken": run_kraken,
+    "newsapi": run_newsapi,
+}
 
 log = structlog.get_logger(__name__)
 

@@ -1,36 +1,46 @@
-"""Binance spot: wire structs, parsing and REST. Pure but for `BinanceRest`; the feed is in binance_feed.py.
+"""Binance spot streams: wire structs and parsing. Pure; REST is in binance_rest.py, what becomes of events in feed.py.
 
-Formats: combined-stream frames `{"stream": "btcusdt@trade", "data": {...}}`, times in milliseconds or, where asked
-for, microseconds; REST `exchangeInfo` and `historicalTrades`. Frames of other streams are counted, never rejected.
+Formats: combined-stream frames `{"stream": "btcusdt@trade", "data": {...}}` of the streams trade, bookTicker and
+ticker (24 h), times in milliseconds or, where asked for, microseconds. Frames of other streams are counted, never
+rejected. A spot bookTicker has no time of its own: its time is that of its receipt.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
+from decimal import Context, Decimal
 
-import httpx
 import msgspec
 
-from crypto_intel.contracts.events import FUTURE_TOLERANCE_S, Trade
-from streaming.errors import RejectedInput, RetryableError
-from streaming.producers.http import RequestRefused, VenueHttp
+from crypto_intel.contracts.events import Quote, Trade
+from streaming.errors import RejectedInput
+from streaming.producers.venue import Closing, Ignored, Parsed
+from streaming.producers.wire import (
+    MAX_INT64,
+    UNREADABLE,
+    Int64,
+    any_json,
+    check_decimal,
+    check_text,
+    data_fault,
+    decimal_or_none,
+    event_time_us,
+    known_symbol,
+    refuse_repeated_keys,
+)
 
 VENUE = "binance"
-TRADE_STREAM = "@trade"
-MAX_FRAME_BYTES = 1_048_576  # a trade frame has 170
-MAX_PAGE = 1_000  # trades a REST request gives
+STREAMS = ("trade", "bookTicker", "ticker")
+_ENVELOPE_KEYS = 2
+_EXACT = Context(prec=60)  # twice what a price may have
 
-_EARLIEST_US = 1_230_768_000_000_000  # 2009: an earlier time means another unit
-_MICROSECONDS_FROM = 100_000_000_000_000  # as milliseconds this is the year 5138, so it is microseconds
-_MAX_INT64 = 2**63 - 1
-# DECIMAL(38,18) of the lake; no exponent, no sign: the venue never sends one, and a NaN does not fit.
-_DECIMAL = re.compile(r"[0-9]{1,20}(?:\.[0-9]{1,18})?", re.ASCII)
-_ZERO = re.compile(r"[0.]+", re.ASCII)
 
-Int64 = Annotated[int, msgspec.Meta(ge=0, le=_MAX_INT64)]
+class WireFrame(msgspec.Struct, frozen=True):
+    """A frame of a combined stream."""
+
+    stream: str
+    data: msgspec.Raw
 
 
 class WireTrade(msgspec.Struct, frozen=True):
@@ -43,54 +53,44 @@ class WireTrade(msgspec.Struct, frozen=True):
     q: str  # quantity
     T: Int64  # trade time, ms or µs
     m: bool  # the buyer was the maker, so the taker sold
+    E: int | msgspec.UnsetType = msgspec.UNSET  # event time; not used
+    M: bool | msgspec.UnsetType = msgspec.UNSET  # not used
 
 
-class WireFrame(msgspec.Struct, frozen=True):
-    """A frame of a combined stream."""
+class WireBookTicker(msgspec.Struct, frozen=True):
+    """`data` of a bookTicker frame: best bid and ask with their quantities."""
 
-    stream: str
-    data: WireTrade
-
-
-class WireRestTrade(msgspec.Struct, frozen=True, rename="camel"):
-    """An element of `historicalTrades`."""
-
-    id: Int64
-    price: str
-    qty: str
-    time: Int64
-    is_buyer_maker: bool
+    u: Int64  # update id of the order book
+    s: str
+    b: str
+    B: str
+    a: str
+    A: str
 
 
-class WireSymbol(msgspec.Struct, frozen=True, rename="camel"):
-    """An element of `exchangeInfo`'s symbols, as far as we need it."""
+class WireTicker(msgspec.Struct, frozen=True):
+    """`data` of a ticker frame, as far as we need it: the last 24 hours."""
 
-    symbol: str
-    status: str
-    base_asset: str
-    quote_asset: str
-
-
-class WireExchangeInfo(msgspec.Struct, frozen=True):
-    """`exchangeInfo`, as far as we need it."""
-
-    symbols: list[WireSymbol]
-
-
-@dataclass(frozen=True)
-class Ignored:
-    """A frame that is not for us: of another stream, or an answer to a subscription."""
-
-    stream: str
+    s: str
+    E: Int64  # ms or µs
+    c: str  # last price
+    P: str  # change in percent, with a sign
+    b: str
+    B: str
+    a: str
+    A: str
+    v: str  # volume in base
+    q: str  # volume in quote
 
 
 _frame = msgspec.json.Decoder(WireFrame)
-_rest_trades = msgspec.json.Decoder(list[WireRestTrade])
-_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+_trade = msgspec.json.Decoder(WireTrade)
+_book_ticker = msgspec.json.Decoder(WireBookTicker)
+_ticker = msgspec.json.Decoder(WireTicker)
 
 
-def parse_frame(raw: bytes, received_at: int, known_symbols: Mapping[str, str]) -> Trade | Ignored:
-    """The trade of a combined-stream frame.
+def parse_frame(raw: bytes, received_at: int, known_symbols: Mapping[str, str]) -> Trade | Quote | Closing | Ignored:
+    """The event of a combined-stream frame.
 
     Args:
         raw: the message.
@@ -99,83 +99,113 @@ def parse_frame(raw: bytes, received_at: int, known_symbols: Mapping[str, str]) 
 
     Raises:
         RejectedInput: with one of the reasons too_large, not_utf8, malformed_json, wrong_type, missing_field,
-            venue_error, unknown_symbol, bad_price, bad_quantity, bad_id, bad_time, future_time.
+            repeated_key, venue_error, unknown_symbol, bad_price, bad_quantity, bad_change, bad_id, bad_time,
+            future_time.
     """
-    if len(raw) > MAX_FRAME_BYTES:
-        raise RejectedInput("too_large", f"{len(raw)} bytes")
-    if not raw.isascii():
-        _require_utf8(raw)
+    check_text(raw)
     try:
         frame = _frame.decode(raw)
-    except _UNREADABLE:
-        return _explain(raw)
-    if frame.data.e != "trade" or not frame.stream.endswith(TRADE_STREAM):
+    except UNREADABLE:
+        return _control(raw)
+    parse = _PARSERS.get(frame.stream.rpartition("@")[2])
+    if parse is None:
         return Ignored(frame.stream)
-    wire = frame.data
-    symbol = known_symbols.get(wire.s)
-    if symbol is None:
-        raise RejectedInput("unknown_symbol", wire.s[:40])
-    _check_decimal("bad_price", wire.p)
-    _check_decimal("bad_quantity", wire.q)
+    try:
+        return parse(raw, frame.data, received_at, known_symbols)
+    except UNREADABLE as error:
+        raise _fault(raw, frame.stream) from error
+
+
+def _parse_trade(raw: bytes, data: msgspec.Raw, received_at: int, known_symbols: Mapping[str, str]) -> Trade | Ignored:
+    wire = _trade.decode(data)
+    is_whole = wire.E is not msgspec.UNSET and wire.M is not msgspec.UNSET
+    refuse_repeated_keys(raw, _ENVELOPE_KEYS + len(WireTrade.__struct_fields__) if is_whole else -1)
+    if wire.e != "trade":
+        return Ignored(wire.e)
+    check_decimal("bad_price", wire.p)
+    check_decimal("bad_quantity", wire.q)
     return Trade(
         venue=VENUE,
-        symbol=symbol,
+        symbol=known_symbol(wire.s, known_symbols),
         trade_id=wire.t,
         price=wire.p,
         quantity=wire.q,
         taker_side="sell" if wire.m else "buy",
-        event_time=_event_time(wire.T, received_at),
+        event_time=event_time_us(wire.T, received_at),
         received_at=received_at,
     )
 
 
-def _require_utf8(raw: bytes) -> None:
+def _parse_book_ticker(raw: bytes, data: msgspec.Raw, received_at: int, known_symbols: Mapping[str, str]) -> Quote:
+    wire = _book_ticker.decode(data)
+    refuse_repeated_keys(raw, _ENVELOPE_KEYS + len(WireBookTicker.__struct_fields__))
+    check_decimal("bad_price", wire.b)
+    check_decimal("bad_price", wire.a)
+    return Quote(
+        venue=VENUE,
+        symbol=known_symbol(wire.s, known_symbols),
+        price=middle(wire.b, wire.a),
+        event_time=received_at,
+        received_at=received_at,
+        bid=wire.b,
+        ask=wire.a,
+        bid_quantity=decimal_or_none("bad_quantity", wire.B),
+        ask_quantity=decimal_or_none("bad_quantity", wire.A),
+    )
+
+
+def _parse_ticker(raw: bytes, data: msgspec.Raw, received_at: int, known_symbols: Mapping[str, str]) -> Quote:
+    wire = _ticker.decode(data)
+    refuse_repeated_keys(raw, -1)  # one a second and symbol: may be looked through
+    check_decimal("bad_price", wire.c)
+    decimal_or_none("bad_change", wire.P.removeprefix("-"))
+    return Quote(
+        venue=VENUE,
+        symbol=known_symbol(wire.s, known_symbols),
+        price=wire.c,
+        event_time=event_time_us(wire.E, received_at),
+        received_at=received_at,
+        bid=decimal_or_none("bad_price", wire.b),
+        ask=decimal_or_none("bad_price", wire.a),
+        bid_quantity=decimal_or_none("bad_quantity", wire.B),
+        ask_quantity=decimal_or_none("bad_quantity", wire.A),
+        volume_24h=wire.q if decimal_or_none("bad_quantity", wire.q) else "0",
+        volume_24h_base=wire.v if decimal_or_none("bad_quantity", wire.v) else "0",
+        change_24h_pct=wire.P,
+    )
+
+
+_Parse = Callable[[bytes, msgspec.Raw, int, Mapping[str, str]], Trade | Quote | Ignored]
+_PARSERS: dict[str, _Parse] = {"trade": _parse_trade, "bookTicker": _parse_book_ticker, "ticker": _parse_ticker}
+_FIELD_TYPES: dict[str, dict[str, tuple[type, ...]]] = {
+    "trade": {"e": (str,), "s": (str,), "t": (int,), "p": (str,), "q": (str,), "T": (int,), "m": (bool,)},
+    "bookTicker": {"u": (int,), "s": (str,), "b": (str,), "B": (str,), "a": (str,), "A": (str,)},
+    "ticker": {"s": (str,), "E": (int,), **dict.fromkeys("cPbBaAvq", (str,))},
+}
+_BOUNDED = {"t": "bad_id", "u": "bad_id", "T": "bad_time", "E": "bad_time"}
+
+
+def middle(bid: str, ask: str) -> str:
+    """The exact middle of bid and ask; if that has too many digits for the lake, the bid."""
+    price = format(_EXACT.divide(_EXACT.add(Decimal(bid), Decimal(ask)), Decimal(2)), "f")
     try:
-        raw.decode()
-    except UnicodeDecodeError as error:
-        raise RejectedInput("not_utf8", f"byte {error.start}") from error
+        check_decimal("bad_price", price)
+    except RejectedInput:
+        return bid
+    return price
 
 
-def _check_decimal(reason: str, text: str) -> None:
-    if not _DECIMAL.fullmatch(text) or _ZERO.fullmatch(text):
-        raise RejectedInput(reason, f"{text[:60]!r} is not a positive decimal")
-
-
-def _event_time(wire_time: int, received_at: int) -> int:
-    """Microseconds of a time in ms or µs, checked against the time of receipt."""
-    time_us = wire_time if wire_time >= _MICROSECONDS_FROM else wire_time * 1000
-    if time_us < _EARLIEST_US:
-        raise RejectedInput("bad_time", f"{wire_time} is no time in ms or µs")
-    if time_us > received_at + FUTURE_TOLERANCE_S * 1_000_000:
-        raise RejectedInput("future_time", f"{(time_us - received_at) / 1e6:.1f} s after its receipt")
-    return time_us
-
-
-_FIELD_TYPES: dict[str, type] = {"e": str, "s": str, "t": int, "p": str, "q": str, "T": int, "m": bool}
-
-
-def _explain(raw: bytes) -> Ignored:
-    """Why a frame is no trade frame: another stream's, or what is wrong with it."""
-    try:
-        message = msgspec.json.decode(raw)
-    except _UNREADABLE as error:
-        raise RejectedInput("malformed_json", str(error)[:200]) from error
+def _control(raw: bytes) -> Closing | Ignored:
+    """A message that is no frame of a stream: an answer, an announcement, or what is wrong with it."""
+    message = any_json(raw)
     if not isinstance(message, dict):
         raise RejectedInput("wrong_type", f"expected an object, got {type(message).__name__}")
-    stream = message.get("stream")
-    if stream is None:
-        return _explain_control(message)
-    if not isinstance(stream, str):
-        raise RejectedInput("wrong_type", f"stream is {type(stream).__name__}")
-    if not stream.endswith(TRADE_STREAM):
-        return Ignored(stream)
-    data = message.get("data")
-    if not isinstance(data, dict):
-        raise RejectedInput("missing_field" if data is None else "wrong_type", "data")
-    raise _data_fault(data)
-
-
-def _explain_control(message: dict[str, Any]) -> Ignored:
+    event = message.get("event", message)
+    if isinstance(event, dict) and event.get("e") == "serverShutdown":
+        return Closing("server shutdown announced")
+    if "stream" in message:
+        is_text = isinstance(message["stream"], str)
+        raise RejectedInput("missing_field" if is_text else "wrong_type", "data" if is_text else "stream")
     if "error" in message:
         raise RejectedInput("venue_error", str(message["error"])[:200])
     if "result" in message:
@@ -183,115 +213,52 @@ def _explain_control(message: dict[str, Any]) -> Ignored:
     raise RejectedInput("missing_field", "stream")
 
 
-def _data_fault(data: dict[str, Any]) -> RejectedInput:
-    for name, expected in _FIELD_TYPES.items():
-        if name not in data:
-            return RejectedInput("missing_field", f"data.{name}")
-        if type(data[name]) is not expected:  # bool is an int to isinstance
-            return RejectedInput("wrong_type", f"data.{name} is {type(data[name]).__name__}")
-    for name, reason in (("t", "bad_id"), ("T", "bad_time")):
-        if not 0 <= data[name] <= _MAX_INT64:
-            return RejectedInput(reason, f"data.{name} = {data[name]!s:.40}")
-    return RejectedInput("wrong_type", "data")
+def _fault(raw: bytes, stream: str) -> RejectedInput:
+    """Why the data of a stream of ours did not decode."""
+    data = any_json(raw)["data"]
+    if not isinstance(data, dict):
+        return RejectedInput("missing_field" if data is None else "wrong_type", "data")
+    types = _FIELD_TYPES[stream.rpartition("@")[2]]
+    for name, reason in _BOUNDED.items():
+        value = data.get(name)
+        if name in types and type(value) is int and not 0 <= value <= MAX_INT64:
+            return RejectedInput(reason, f"data.{name} = {value!s:.40}")
+    return data_fault(data, types)
 
 
-def parse_rest_trades(body: bytes, symbol: str, received_at: int) -> list[Trade]:
-    """Trades of a `historicalTrades` body, in its order, with origin "rest".
-
-    Raises:
-        RejectedInput: reasons as of `parse_frame`; one bad trade spoils the body, since ids must not be skipped.
-    """
-    try:
-        wires = _rest_trades.decode(body)
-    except _UNREADABLE as error:
-        raise RejectedInput("malformed_json", str(error)[:200]) from error
-    return [_rest_trade(wire, symbol, received_at) for wire in wires]
+def stream_url(base: str, names: Collection[str], streams: Collection[str] = ("trade",)) -> str:
+    """Address of the combined streams of some symbols; `base` may end in /stream already."""
+    wanted = "/".join(f"{name.lower()}@{stream}" for stream in streams for name in sorted(names))
+    return f"{base.rstrip('/').removesuffix('/stream')}/stream?streams={wanted}"
 
 
-def _rest_trade(wire: WireRestTrade, symbol: str, received_at: int) -> Trade:
-    _check_decimal("bad_price", wire.price)
-    _check_decimal("bad_quantity", wire.qty)
-    return Trade(
-        venue=VENUE,
-        symbol=symbol,
-        trade_id=wire.id,
-        price=wire.price,
-        quantity=wire.qty,
-        taker_side="sell" if wire.is_buyer_maker else "buy",
-        event_time=_event_time(wire.time, received_at),
-        received_at=received_at,
-        origin="rest",
-    )
-
-
-def parse_exchange_info(body: bytes, wanted: Collection[str]) -> dict[str, str]:
-    """Wanted symbols that trade at the venue, by its spelling.
-
-    Raises:
-        RejectedInput: the body is not `exchangeInfo`.
-    """
-    try:
-        info = msgspec.json.decode(body, type=WireExchangeInfo)
-    except _UNREADABLE as error:
-        raise RejectedInput("malformed_json", str(error)[:200]) from error
-    trading = (wire for wire in info.symbols if wire.status == "TRADING")
-    offered = ((wire.symbol, f"{wire.base_asset}-{wire.quote_asset}") for wire in trading)
-    return {name: symbol for name, symbol in offered if symbol in wanted}
-
-
-def stream_url(base: str, names: Collection[str]) -> str:
-    """Address of the combined trade stream of some symbols; `base` may end in /stream already."""
-    streams = "/".join(f"{name.lower()}{TRADE_STREAM}" for name in sorted(names))
-    return f"{base.rstrip('/').removesuffix('/stream')}/stream?streams={streams}"
-
-
-class BinanceRest:
-    """Binance's REST API.
+@dataclass(frozen=True)
+class Binance:
+    """Binance's streams of some markets; a `Venue`.
 
     Args:
-        http: with the venue's address.
+        ws_url: base address.
+        markets: our symbols by the venue's spelling.
+        streams: of `STREAMS`.
     """
 
-    def __init__(self, http: VenueHttp) -> None:
-        self._http = http
+    ws_url: str
+    markets: dict[str, str]
+    streams: tuple[str, ...] = STREAMS
+    name: str = VENUE
+    place: str = "ws combined stream"
+    beats: bool = False
+    sends_snapshots: bool = False
 
     @property
-    def client(self) -> httpx.AsyncClient:
-        """The HTTP client underneath."""
-        return self._http.client
+    def url(self) -> str:
+        """Address of the combined streams."""
+        return stream_url(self.ws_url, self.markets, self.streams)
 
-    async def offered(self, wanted: Collection[str]) -> dict[str, str]:
-        """Wanted symbols that trade at the venue, by its spelling.
+    def greetings(self) -> Sequence[bytes]:
+        """None: the address says what is wanted."""
+        return ()
 
-        Raises:
-            RetryableError: the venue is away or talks nonsense.
-        """
-        names = sorted(symbol.replace("-", "") for symbol in wanted)
-        try:
-            body = await self._ask_symbols(msgspec.json.encode(names).decode())
-            return parse_exchange_info(body, wanted)
-        except (RejectedInput, RequestRefused) as error:
-            raise RetryableError(f"exchangeInfo: {error}") from error
-
-    async def _ask_symbols(self, names: str) -> bytes:
-        # The full list has 13 MB; naming symbols gives a few kB but is refused when one of them is not offered.
-        path = "/api/v3/exchangeInfo"
-        try:
-            return await self._http.get(path, {"symbols": names})
-        except RequestRefused:
-            return await self._http.get(path)
-
-    async def trades(
-        self, name: str, symbol: str, received_at: int, *, from_id: int | None = None, limit: int = MAX_PAGE
-    ) -> list[Trade]:
-        """Up to `limit` trades from `from_id` on, or the latest ones, in order of id.
-
-        Raises:
-            RetryableError: the venue is away or busy.
-            RequestRefused: it refuses.
-            RejectedInput: its answer cannot be read.
-        """
-        params: dict[str, str | int] = {"symbol": name, "limit": limit}
-        if from_id is not None:
-            params["fromId"] = from_id
-        return parse_rest_trades(await self._http.get("/api/v3/historicalTrades", params), symbol, received_at)
+    def parse(self, payload: bytes, received_at: int) -> Sequence[Parsed]:
+        """The event of a frame; raises as `parse_frame` does."""
+        return (parse_frame(payload, received_at, self.markets),)

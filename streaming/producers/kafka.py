@@ -30,6 +30,7 @@ from crypto_intel.contracts.events import (
 from crypto_intel.contracts.settings import Kafka, Topics
 from crypto_intel.contracts.symbols import market_key
 from streaming.errors import FatalError, RetryableError
+from streaming.producers.venue import Mark
 
 QUEUE_MESSAGES = 1_000_000
 QUEUE_KBYTES = 524_288
@@ -175,10 +176,11 @@ class _Tail(msgspec.Struct, tag_field="kind", tag="trade"):
     venue: str
     symbol: str
     trade_id: int
+    event_time: int
 
 
-def last_trade_ids(kafka: Kafka, topic: str, venue: str, symbols: Iterable[str]) -> dict[str, int]:
-    """The greatest trade id of each symbol near the end of the topic; blocking.
+def last_trades(kafka: Kafka, topic: str, venue: str, symbols: Iterable[str]) -> dict[str, Mark]:
+    """The trade with the greatest id of each symbol near the end of the topic; blocking.
 
     Kafka itself is the memory: a file beside it could say other than what was written. Looks back in steps until
     every symbol was found or 400,000 records of each partition were seen; symbols without a trade there are absent.
@@ -196,7 +198,7 @@ def last_trade_ids(kafka: Kafka, topic: str, venue: str, symbols: Iterable[str])
         }
     )
     wanted = set(symbols)
-    found: dict[str, int] = {}
+    found: dict[str, Mark] = {}
     try:
         for partition in partitions_of(consumer, topic):
             _search_partition(consumer, TopicPartition(topic, partition), venue, wanted, found)
@@ -208,22 +210,22 @@ def last_trade_ids(kafka: Kafka, topic: str, venue: str, symbols: Iterable[str])
 
 
 def _search_partition(
-    consumer: Consumer, place: TopicPartition, venue: str, wanted: set[str], found: dict[str, int]
+    consumer: Consumer, place: TopicPartition, venue: str, wanted: set[str], found: dict[str, Mark]
 ) -> None:
     low, end = consumer.get_watermark_offsets(place, timeout=_METADATA_S)
     for _ in range(_TAIL_LOOKS):
         start = max(low, end - _TAIL_RECORDS)
         if start >= end or wanted <= found.keys():
             return
-        for symbol, trade_id in _read_tail(consumer, place, start, end, venue):
+        for symbol, mark in _read_tail(consumer, place, start, end, venue):
             if symbol in wanted:
-                found[symbol] = max(found.get(symbol, trade_id), trade_id)
+                found[symbol] = max(found.get(symbol, mark), mark)
         end = start
 
 
 def _read_tail(
     consumer: Consumer, place: TopicPartition, start: int, end: int, venue: str
-) -> Iterable[tuple[str, int]]:
+) -> Iterable[tuple[str, Mark]]:
     consumer.assign([TopicPartition(place.topic, place.partition, start)])
     decode = msgspec.json.Decoder(_Tail).decode
     at, heard = start, time.monotonic()
@@ -241,5 +243,5 @@ def _read_tail(
                     trade = decode(value)
                 except msgspec.DecodeError:  # a heartbeat
                     continue
-                if trade.venue == venue:
-                    yield trade.symbol, trade.trade_id
+                if trade.venue == venue and trade.trade_id >= 0:  # negative: no number to go on from
+                    yield trade.symbol, Mark(trade.trade_id, trade.event_time)

@@ -1,4 +1,4 @@
-"""Starts a producer with all that it needs, and stops it in order."""
+"""What every producer needs at its start, and the pollers; trade feeds are put together in trades.py."""
 
 from __future__ import annotations
 
@@ -12,16 +12,12 @@ import structlog
 from pydantic import SecretStr
 
 from streaming.clock import PlatformClock
-from streaming.errors import FatalError, RetryableError
-from streaming.producers import binance, newsapi
-from streaming.producers.binance import BinanceRest, stream_url
-from streaming.producers.binance_feed import BinanceFeed
-from streaming.producers.connection import Connection
+from streaming.errors import RetryableError
+from streaming.producers import newsapi
 from streaming.producers.http import VenueHttp
-from streaming.producers.kafka import KafkaSink, last_trade_ids
+from streaming.producers.kafka import KafkaSink
 from streaming.producers.newsapi_feed import NewsApiFeed
 from streaming.producers.settings import ProducerSettings
-from streaming.producers.sink import EventSink
 
 T = TypeVar("T")
 
@@ -44,88 +40,26 @@ async def patiently(what: str, call: Callable[[], Awaitable[T]], on_failure: Cal
     raise AssertionError("unreachable: attempts have no end")
 
 
-async def run_binance(settings: ProducerSettings) -> None:
-    """Stream Binance's trades until cancelled; after a recording's end, wait to be cancelled."""
-    async with (
-        _sink(settings, settings.topics.trades, binance.VENUE) as sink,
-        _http(settings.binance.rest_url, "X-MBX-APIKEY", settings.binance.api_key) as http,
-    ):
-        clock = await _clock(settings, http)
-        feed = await prepare_feed(settings, sink, clock, BinanceRest(http), lambda s: _last_ids(settings, s))
-        await stream(settings, feed)
-    await asyncio.Event().wait()
-
-
-async def _last_ids(settings: ProducerSettings, symbols: list[str]) -> dict[str, int]:
-    return await asyncio.to_thread(last_trade_ids, settings.kafka, settings.topics.trades, binance.VENUE, symbols)
-
-
-async def prepare_feed(
-    settings: ProducerSettings,
-    sink: EventSink,
-    clock: PlatformClock,
-    rest: BinanceRest,
-    last_ids: Callable[[list[str]], Awaitable[dict[str, int]]],
-) -> BinanceFeed:
-    """A feed that knows which symbols the venue offers and where an earlier run stopped.
-
-    Raises:
-        FatalError: the venue offers none of the symbols.
-    """
-    wanted = settings.binance.markets
-    waiting = BinanceFeed(settings, sink, clock, rest, markets={}, last_ids={})
-    markets = await patiently("Binance", lambda: rest.offered(wanted), waiting.on_disconnected)
-    if not markets:
-        raise FatalError(f"Binance offers none of {settings.binance.symbols}")
-    known = await patiently("Kafka", lambda: last_ids(list(markets.values())))
-    feed = BinanceFeed(settings, sink, clock, rest, markets=markets, last_ids=known)
-    if absent := sorted(set(wanted) - set(markets.values())):
-        log.warning("symbols not offered by the venue", symbols=absent)
-        feed.detail = f"not offered: {', '.join(absent)}"
-    log.info("binance", symbols=sorted(markets.values()), resumed=len(known), source=settings.source)
-    return feed
-
-
-async def stream(settings: ProducerSettings, feed: BinanceFeed) -> None:
-    """Keep the connection until the recording ends, then finish.
-
-    Raises:
-        FatalError: an event could not be delivered.
-    """
-    connection = Connection(stream_url(settings.binance.ws_url, feed.names), feed, settings.reconnect)
-    ticking = asyncio.create_task(feed.tick())
-    connected = asyncio.create_task(connection.run())
-    try:
-        await asyncio.wait([ticking, connected], return_when=asyncio.FIRST_COMPLETED)
-        if ticking.done():
-            ticking.result()
-        await connected
-    finally:
-        for task in (ticking, connected):
-            task.cancel()
-        await asyncio.gather(ticking, connected, return_exceptions=True)
-    await feed.finish()
-
-
 async def run_newsapi(settings: ProducerSettings) -> None:
     """Poll NewsAPI until cancelled; after a recording's end, wait to be cancelled."""
     async with (
-        _sink(settings, settings.topics.news, newsapi.VENUE) as sink,
-        _http(settings.newsapi.url, "X-Api-Key", settings.newsapi.key) as http,
+        open_sink(settings, settings.topics.news, newsapi.VENUE) as sink,
+        open_http(settings.newsapi.url, "X-Api-Key", settings.newsapi.key) as http,
     ):
-        clock = await _clock(settings, http)
+        clock = await open_clock(settings, http)
         await NewsApiFeed(settings, sink, clock, http).run()
     await asyncio.Event().wait()
 
 
-async def _clock(settings: ProducerSettings, http: VenueHttp) -> PlatformClock:
+async def open_clock(settings: ProducerSettings, http: VenueHttp) -> PlatformClock:
+    """The platform clock, as soon as it answers."""
     clock = PlatformClock(settings.clock_url)
     await patiently("the platform clock", lambda: clock.refresh_async(http.client))
     return clock
 
 
 @asynccontextmanager
-async def _sink(settings: ProducerSettings, feed_topic: str, venue: str) -> AsyncIterator[KafkaSink]:
+async def open_sink(settings: ProducerSettings, feed_topic: str, venue: str) -> AsyncIterator[KafkaSink]:
     """A Kafka sink, flushed at the end however that comes."""
 
     async def connect() -> KafkaSink:
@@ -141,7 +75,8 @@ async def _sink(settings: ProducerSettings, feed_topic: str, venue: str) -> Asyn
 
 
 @asynccontextmanager
-async def _http(url: str, key_header: str, key: SecretStr | None) -> AsyncIterator[VenueHttp]:
+async def open_http(url: str, key_header: str, key: SecretStr | None) -> AsyncIterator[VenueHttp]:
+    """An HTTP client of a venue, closed at the end; a key travels in a header."""
     http = VenueHttp(url, headers={key_header: key.get_secret_value()} if key else None)
     try:
         yield http

@@ -9,6 +9,7 @@ from pydantic import BaseModel, BeforeValidator, Field, SecretStr
 from crypto_intel.contracts.settings import Settings
 from crypto_intel.contracts.symbols import Symbol
 
+KRAKEN_SYMBOLS = ",".join(f"{base}-USD" for base in ("BTC", "ETH", "SOL", "XRP", "ADA", "DOT", "LTC", "DOGE"))
 DEFAULT_SYMBOLS = ",".join(
     f"{base}-USDT" for base in ("BTC", "ETH", "SOL", "XRP", "BNB", "DOGE", "ADA", "LTC", "DOT", "AVAX")
 )
@@ -29,6 +30,10 @@ class Reconnect(BaseModel):
     handshake_s: float = Field(default=5.0, gt=0, description="A connect that takes longer is given up.")
     silence_s: float = Field(default=5.0, gt=0, description="Without a frame or an answer to a ping: dead.")
     steady_s: float = Field(default=10.0, gt=0, description="A connection that lasted this long starts waits anew.")
+    hand_over_s: float = Field(
+        default=85_800, gt=0, description="23 h 50 min: venues close after 24 h; by then another connection took over."
+    )
+    overlap_s: float = Field(default=2.0, ge=0, description="Both connections live so long, so that nothing is missed.")
 
 
 class Repair(BaseModel):
@@ -37,23 +42,53 @@ class Repair(BaseModel):
     limit_ids: int = Field(default=50_000, ge=0, description="Per symbol and gap; the newest ones are fetched.")
     budget_s: float = Field(default=30.0, gt=0, description="After it the symbol streams on and the gap stays open.")
     history_minutes: float = Field(default=5.0, ge=0, description="Fetched at the first start, so that bars exist.")
+    max_jump_ids: int = Field(
+        default=1_000_000,
+        ge=1,
+        description="An id further from the last one is refused unless the next ones confirm it.",
+    )
+    late_s: float = Field(
+        default=3600, ge=0, description="What stayed open is tried again for so long; then left open."
+    )
+    late_wait_s: float = Field(default=30, gt=0, description="Before the second try; doubles up to late_wait_max_s.")
+    late_wait_max_s: float = Field(default=600, gt=0)
 
 
-class Binance(BaseModel):
-    """Binance spot trades."""
+class Venue(BaseModel):
+    """What trade feeds have in common."""
 
-    ws_url: str = "wss://stream.binance.com:9443"
-    rest_url: str = "https://api.binance.com"
-    api_key: SecretStr | None = Field(default=None, description="Optional; sent with REST requests only.")
     symbols: Annotated[str, BeforeValidator(_checked_symbols)] = Field(
         default=DEFAULT_SYMBOLS, min_length=1, description="BASE-QUOTE, separated by commas."
     )
+    quotes: bool = Field(default=True, description="Best bid and ask and the ticker of 24 h are taken too.")
     heartbeat_s: float = Field(default=2.0, gt=0, description="Feed time between two heartbeats.")
+    messages_per_s: int = Field(default=5, ge=1, description="That the venue takes from us on a connection.")
+    connects: int = Field(default=300, ge=1, description="That the venue allows in connects_window_s.")
+    connects_window_s: float = Field(default=300, gt=0)
 
     @property
     def markets(self) -> list[str]:
         """The symbols as a list of plain text, normalised."""
         return self.symbols.split(",")
+
+
+class Binance(Venue):
+    """Binance spot."""
+
+    ws_url: str = "wss://stream.binance.com:9443"
+    rest_url: str = "https://api.binance.com"
+    api_key: SecretStr | None = Field(default=None, description="Optional; sent with REST requests only.")
+
+
+class Kraken(Venue):
+    """Kraken spot, WebSocket v2."""
+
+    ws_url: str = "wss://ws.kraken.com/v2"
+    rest_url: str = "https://api.kraken.com"
+    rest_per_s: float = Field(default=1.0, gt=0, description="Requests a second that the venue takes.")
+    symbols: Annotated[str, BeforeValidator(_checked_symbols)] = Field(default=KRAKEN_SYMBOLS, min_length=1)
+    connects: int = Field(default=150, ge=1)
+    connects_window_s: float = Field(default=600, gt=0)
 
 
 class NewsApi(BaseModel):
@@ -76,6 +111,8 @@ class ProducerSettings(Settings):
 
     clock_url: str | None = Field(default=None, description="Serves the platform clock; unset: system time.")
     binance: Binance = Binance()
+    kraken: Kraken = Kraken()
+    quotes_interval_s: float = Field(default=1.0, ge=0, description="A quote a market and kind in so long; 0: all.")
     newsapi: NewsApi = NewsApi()
     reconnect: Reconnect = Reconnect()
     repair: Repair = Repair()

@@ -13,11 +13,11 @@ import httpx
 
 from crypto_intel.contracts.events import Article, FeedStatus, Heartbeat, Quote, Rejected, Trade
 from streaming.clock import PlatformClock
-from streaming.producers.binance import BinanceRest
-from streaming.producers.binance_feed import BinanceFeed
+from streaming.producers.feed import TradeFeed
 from streaming.producers.http import VenueHttp
-from streaming.producers.run import prepare_feed, stream
 from streaming.producers.settings import ProducerSettings
+from streaming.producers.trades import maker_of, prepare_feed, stream
+from streaming.producers.venue import Mark
 from streaming.simulator.app import Simulator
 from streaming.simulator.settings import SimulatorOptions, SimulatorSettings
 
@@ -111,18 +111,19 @@ def producer_settings(simulator: Simulator, **changes: Any) -> ProducerSettings:
 
 @asynccontextmanager
 async def feeding(
-    settings: ProducerSettings, sink: MemorySink, last_ids: dict[str, int] | None = None
-) -> AsyncIterator[tuple[BinanceFeed, asyncio.Task[None]]]:
+    settings: ProducerSettings, sink: MemorySink, last: dict[str, Mark] | None = None, venue: str = "binance"
+) -> AsyncIterator[tuple[TradeFeed, asyncio.Task[None]]]:
     """A feed that streams in the background; the task ends with the recording."""
 
-    async def known(symbols: list[str]) -> dict[str, int]:
-        return last_ids or {}
+    async def known(symbols: list[str]) -> dict[str, Mark]:
+        return last or {}
 
-    http = VenueHttp(settings.binance.rest_url)
+    maker = maker_of(settings, venue)
+    http = VenueHttp(maker.rest_url)
     clock = PlatformClock(settings.clock_url)
     await clock.refresh_async(http.client)
-    feed = await prepare_feed(settings, sink, clock, BinanceRest(http), known)
-    task = asyncio.create_task(stream(settings, feed))
+    feed, protocol = await prepare_feed(settings, maker, sink, clock, rest=maker.rest(http), known=known)
+    task = asyncio.create_task(stream(settings, maker.options, feed, protocol))
     try:
         yield feed, task
     finally:

@@ -11,8 +11,9 @@ from crypto_intel.contracts.events import HEARTBEAT_KEY, FeedStatus, Heartbeat, 
 from crypto_intel.contracts.settings import Kafka, Topics
 from streaming.errors import FatalError, RetryableError
 from streaming.producers import kafka as producers_kafka
-from streaming.producers.kafka import KafkaSink, last_trade_ids
+from streaming.producers.kafka import KafkaSink, last_trades
 from streaming.producers.run import patiently
+from streaming.producers.venue import Mark
 
 pytestmark = pytest.mark.stack
 
@@ -59,9 +60,9 @@ def records(kafka: Kafka, topic: str) -> list[list[Message]]:
     return found
 
 
-async def last_ids(kafka: Kafka, topics: Topics, venue: str, symbols: list[str]) -> dict[str, int]:
+async def last_ids(kafka: Kafka, topics: Topics, venue: str, symbols: list[str]) -> dict[str, Mark]:
     """As a producer asks: again while a new topic has no leader yet."""
-    return await patiently("Kafka", lambda: asyncio.to_thread(last_trade_ids, kafka, topics.trades, venue, symbols))
+    return await patiently("Kafka", lambda: asyncio.to_thread(last_trades, kafka, topics.trades, venue, symbols))
 
 
 async def test_trades_of_a_market_keep_their_order_in_one_partition(
@@ -116,9 +117,10 @@ async def test_the_last_ids_are_found_behind_heartbeats_and_repairs(
         sink.trade(trade("BTC-USDT", trade_id))
         sink.heartbeat(beat())
     sink.trade(trade("BTC-USDT", 500))
+    sink.trade(trade("ADA-USDT", -7))  # the venue gave no number
     await sink.flush()
     found = await last_ids(kafka, own_topics, "binance", ["BTC-USDT", "DOT-USDT", "ADA-USDT"])
-    assert found == {"BTC-USDT": 1_299, "DOT-USDT": 77}
+    assert found == {"BTC-USDT": Mark(1_299, 1_299), "DOT-USDT": Mark(77, 77)}
 
 
 async def test_an_empty_topic_has_no_last_ids(kafka: Kafka, own_topics: Topics) -> None:

@@ -1,0 +1,150 @@
+"""Puts a venue's trade feed together and runs it: Binance, Kraken."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+import structlog
+from pydantic import SecretStr
+
+from streaming.clock import PlatformClock
+from streaming.errors import FatalError
+from streaming.producers import binance, kraken
+from streaming.producers.binance import Binance
+from streaming.producers.binance_rest import BinanceRest
+from streaming.producers.connection import Connection
+from streaming.producers.feed import TradeFeed
+from streaming.producers.http import VenueHttp
+from streaming.producers.kafka import last_trades
+from streaming.producers.kraken import Kraken
+from streaming.producers.kraken_rest import KrakenRest
+from streaming.producers.limits import RateLimit
+from streaming.producers.run import open_clock, open_http, open_sink, patiently
+from streaming.producers.settings import ProducerSettings
+from streaming.producers.settings import Venue as VenueSettings
+from streaming.producers.sink import EventSink
+from streaming.producers.venue import Mark, Venue, VenueRest
+from streaming.producers.voice import Voice
+
+LastTrades = Callable[[list[str]], Awaitable[dict[str, Mark]]]
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Maker:
+    """How the parts of a venue are made; `key_header` carries its API key, if it takes one."""
+
+    name: str
+    options: VenueSettings
+    rest_url: str
+    rest: Callable[[VenueHttp], VenueRest]
+    venue: Callable[[dict[str, str]], Venue]
+    key_header: str = ""
+    key: SecretStr | None = None
+
+
+def maker_of(settings: ProducerSettings, name: str) -> Maker:
+    """The parts of the venue of that name, with its settings."""
+    if name == binance.VENUE:
+        own = settings.binance
+        streams = binance.STREAMS if own.quotes else binance.STREAMS[:1]
+        return Maker(
+            name,
+            own,
+            own.rest_url,
+            BinanceRest,
+            lambda markets: Binance(own.ws_url, markets, streams),
+            "X-MBX-APIKEY",
+            own.api_key,
+        )
+    wanted = settings.kraken
+    channels = kraken.CHANNELS if wanted.quotes else kraken.CHANNELS[:1]
+    return Maker(
+        name,
+        wanted,
+        wanted.rest_url,
+        lambda http: KrakenRest(http, RateLimit(max(int(wanted.rest_per_s), 1), max(1 / wanted.rest_per_s, 1.0))),
+        lambda markets: Kraken(wanted.ws_url, markets, channels),
+    )
+
+
+async def run_binance(settings: ProducerSettings) -> None:
+    """Stream Binance's trades and quotes until cancelled; after a recording's end, wait to be cancelled."""
+    await _run(settings, binance.VENUE)
+
+
+async def run_kraken(settings: ProducerSettings) -> None:
+    """Stream Kraken's trades and quotes until cancelled; after a recording's end, wait to be cancelled."""
+    await _run(settings, kraken.VENUE)
+
+
+async def _run(settings: ProducerSettings, name: str) -> None:
+    maker = maker_of(settings, name)
+    topic = settings.topics.trades
+
+    async def known(symbols: list[str]) -> dict[str, Mark]:
+        return await asyncio.to_thread(last_trades, settings.kafka, topic, name, symbols)
+
+    async with (
+        open_sink(settings, topic, name) as sink,
+        open_http(maker.rest_url, maker.key_header, maker.key) as http,
+    ):
+        clock = await open_clock(settings, http)
+        feed, venue = await prepare_feed(settings, maker, sink, clock, rest=maker.rest(http), known=known)
+        await stream(settings, maker.options, feed, venue)
+    await asyncio.Event().wait()
+
+
+async def prepare_feed(
+    settings: ProducerSettings,
+    maker: Maker,
+    sink: EventSink,
+    clock: PlatformClock,
+    *,
+    rest: VenueRest,
+    known: LastTrades,
+) -> tuple[TradeFeed, Venue]:
+    """A feed that knows which symbols the venue offers and where an earlier run stopped.
+
+    Raises:
+        FatalError: the venue offers none of the symbols.
+    """
+    wanted = maker.options.markets
+    waiting = Voice(maker.name, sink, clock)
+    markets = await patiently(maker.name, lambda: rest.offered(wanted), waiting.disconnected)
+    if not markets:
+        raise FatalError(f"{maker.name} offers none of {maker.options.symbols}")
+    last = await patiently("Kafka", lambda: known(list(markets.values())))
+    venue = maker.venue(markets)
+    feed = TradeFeed(settings, sink, clock, venue, rest, heartbeat_s=maker.options.heartbeat_s, last=last)
+    if absent := sorted(set(wanted) - set(markets.values())):
+        log.warning("symbols not offered by the venue", venue=maker.name, symbols=absent)
+        feed.detail = f"not offered: {', '.join(absent)}"
+    log.info("feed", venue=maker.name, symbols=sorted(markets.values()), resumed=len(last), source=settings.source)
+    return feed, venue
+
+
+async def stream(settings: ProducerSettings, limits: VenueSettings, feed: TradeFeed, venue: Venue) -> None:
+    """Keep the connection until the recording ends, then finish.
+
+    Raises:
+        FatalError: an event could not be delivered.
+    """
+    connection = Connection(venue, feed, settings.reconnect, limits)
+    feed.on_closing = connection.hand_over
+    connected = asyncio.create_task(connection.run())
+    background = [asyncio.create_task(feed.tick()), asyncio.create_task(feed.repairer.retry_open())]
+    try:
+        await asyncio.wait([connected, *background], return_when=asyncio.FIRST_COMPLETED)
+        for task in background:
+            if task.done():
+                task.result()
+        await connected
+    finally:
+        for task in (connected, *background):
+            task.cancel()
+        await asyncio.gather(connected, *background, return_exceptions=True)
+    await feed.finish()
