@@ -1,4 +1,8 @@
-"""`python -m streaming.producers {binance,kraken,newsapi}`: one producer, until SIGTERM or SIGINT."""
+"""`python -m streaming.producers NAME ...`: one trade feed, or any of the polled sources in one process.
+
+Until SIGTERM or SIGINT. Trade feeds have a process each, since each can fill a core; polled sources share one, since
+memory matters more to them.
+"""
 
 from __future__ import annotations
 
@@ -13,15 +17,11 @@ import uvloop
 
 from streaming.errors import FatalError
 from streaming.log import configure_log
-from streaming.producers.run import run_newsapi
+from streaming.producers.pollers import SOURCES, run_pollers
 from streaming.producers.settings import ProducerSettings
 from streaming.producers.trades import run_binance, run_kraken
 
-PRODUCERS: dict[str, Callable[[ProducerSettings], Awaitable[None]]] = {
-    "binance": run_binance,
-    "kraken": run_kraken,
-    "newsapi": run_newsapi,
-}
+FEEDS: dict[str, Callable[[ProducerSettings], Awaitable[None]]] = {"binance": run_binance, "kraken": run_kraken}
 
 log = structlog.get_logger(__name__)
 
@@ -40,14 +40,17 @@ async def _until_signalled(producer: Awaitable[None]) -> None:
 
 def main() -> int:
     """Exit code 0 after a signal, 1 when going on would lose data, 2 for a wrong name."""
-    if len(sys.argv) != 2 or sys.argv[1] not in PRODUCERS:
-        sys.stderr.write(f"usage: python -m streaming.producers {{{','.join(PRODUCERS)}}}\n")
+    names = list(dict.fromkeys(sys.argv[1:]))
+    is_feed = len(names) == 1 and names[0] in FEEDS
+    if not names or not (is_feed or set(names) <= set(SOURCES)):
+        usage = f"{{{','.join(FEEDS)}}} | {{{','.join(SOURCES)}}} ..."
+        sys.stderr.write(f"usage: python -m streaming.producers {usage}\n")
         return 2
     settings = ProducerSettings()
     configure_log(json=settings.log_json)
     stamina.instrumentation.set_on_retry_hooks([])  # what fails is told by feed status and log, once each
     try:
-        uvloop.run(_until_signalled(PRODUCERS[sys.argv[1]](settings)))
+        uvloop.run(_until_signalled(FEEDS[names[0]](settings) if is_feed else run_pollers(settings, names)))
     except FatalError as error:
         log.error("producer stops", reason=str(error))
         return 1

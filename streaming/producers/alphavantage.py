@@ -24,6 +24,17 @@ from streaming.errors import RejectedInput, RetryableError
 
 VENUE = "alphavantage"
 
+FUNCTIONS = {
+    "stock-daily": "TIME_SERIES_DAILY",
+    "stock-intraday": "TIME_SERIES_INTRADAY",
+    "fx-daily": "FX_DAILY",
+    "fx-intraday": "FX_INTRADAY",
+    "crypto-daily": "DIGITAL_CURRENCY_DAILY",
+    "crypto-intraday": "CRYPTO_INTRADAY",
+    "rate": "CURRENCY_EXCHANGE_RATE",
+}
+"""The source's functions by our names of their kinds."""
+
 _SERIES = re.compile(r"^(?:Time Series\b.*|(?:Weekly|Monthly)\b.*Time Series.*)$")
 _MINUTES = re.compile(r"^(\d{1,2})min$")
 _RATE_WORDS = re.compile(
@@ -59,6 +70,19 @@ class Series(msgspec.Struct, frozen=True):
 
 
 _object = msgspec.json.Decoder(dict[str, Any])
+
+
+def parameters(kind: str, symbol: str, interval: str) -> dict[str, str]:
+    """Parameters of `/query` for a kind of FUNCTIONS; a stock is quoted in its own currency and asked for by name."""
+    base, _, quote = symbol.partition("-")
+    family, _, pace = kind.partition("-")
+    spelled = {
+        "stock": {"symbol": base},
+        "fx": {"from_symbol": base, "to_symbol": quote},
+        "crypto": {"symbol": base, "market": quote},
+        "rate": {"from_currency": base, "to_currency": quote},
+    }
+    return {"function": FUNCTIONS[kind], **spelled[family], **({"interval": interval} if pace == "intraday" else {})}
 
 
 def parse_object(body: bytes) -> dict[str, Any]:

@@ -1,9 +1,9 @@
-"""What every producer needs at its start, and the pollers; trade feeds are put together in trades.py."""
+"""What every producer needs at its start. Trade feeds are put together in trades.py, polled sources in pollers.py."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import TypeVar
 
@@ -13,10 +13,8 @@ from pydantic import SecretStr
 
 from streaming.clock import PlatformClock
 from streaming.errors import RetryableError
-from streaming.producers import newsapi
 from streaming.producers.http import VenueHttp
 from streaming.producers.kafka import KafkaSink
-from streaming.producers.newsapi_feed import NewsApiFeed
 from streaming.producers.settings import ProducerSettings
 
 T = TypeVar("T")
@@ -40,17 +38,6 @@ async def patiently(what: str, call: Callable[[], Awaitable[T]], on_failure: Cal
     raise AssertionError("unreachable: attempts have no end")
 
 
-async def run_newsapi(settings: ProducerSettings) -> None:
-    """Poll NewsAPI until cancelled; after a recording's end, wait to be cancelled."""
-    async with (
-        open_sink(settings, settings.topics.news, newsapi.VENUE) as sink,
-        open_http(settings.newsapi.url, "X-Api-Key", settings.newsapi.key) as http,
-    ):
-        clock = await open_clock(settings, http)
-        await NewsApiFeed(settings, sink, clock, http).run()
-    await asyncio.Event().wait()
-
-
 async def open_clock(settings: ProducerSettings, http: VenueHttp) -> PlatformClock:
     """The platform clock, as soon as it answers."""
     clock = PlatformClock(settings.clock_url)
@@ -59,8 +46,10 @@ async def open_clock(settings: ProducerSettings, http: VenueHttp) -> PlatformClo
 
 
 @asynccontextmanager
-async def open_sink(settings: ProducerSettings, feed_topic: str, venue: str) -> AsyncIterator[KafkaSink]:
-    """A Kafka sink, flushed at the end however that comes."""
+async def open_sink(
+    settings: ProducerSettings, feed_topic: str | Mapping[str, str], venue: str
+) -> AsyncIterator[KafkaSink]:
+    """A Kafka sink, flushed at the end however that comes; `feed_topic` of several feeds is by venue."""
 
     async def connect() -> KafkaSink:
         return await asyncio.to_thread(

@@ -8,6 +8,7 @@ from pydantic import BaseModel, BeforeValidator, Field, SecretStr
 
 from crypto_intel.contracts.settings import Settings
 from crypto_intel.contracts.symbols import Symbol
+from streaming.producers.poll_settings import AlphaVantage, CoinGecko, NewsApi, Rss
 
 KRAKEN_SYMBOLS = ",".join(f"{base}-USD" for base in ("BTC", "ETH", "SOL", "XRP", "ADA", "DOT", "LTC", "DOGE"))
 DEFAULT_SYMBOLS = ",".join(
@@ -91,21 +92,6 @@ class Kraken(Venue):
     connects_window_s: float = Field(default=600, gt=0)
 
 
-class NewsApi(BaseModel):
-    """NewsAPI's /v2/everything."""
-
-    url: str = "https://newsapi.org"
-    key: SecretStr | None = None
-    query: str = "bitcoin OR ethereum OR crypto OR solana OR ripple OR dogecoin OR cardano OR polkadot OR avalanche OR litecoin OR BNB OR XRP"  # noqa: E501
-    language: str | None = Field(default=None, pattern="^[a-z]{2}$")
-    poll_s: float | None = Field(
-        default=None, gt=0, description="Feed time between polls; default 15, and 900 live: a free key has 100 a day."
-    )
-    page_size: int = Field(default=100, ge=1, le=100)
-    max_pages: int = Field(default=5, ge=1)
-    overlap_minutes: float = Field(default=60.0, ge=0, description="Asked for again: indexes are filled late.")
-
-
 class ProducerSettings(Settings):
     """Everything that a producer reads."""
 
@@ -114,5 +100,8 @@ class ProducerSettings(Settings):
     kraken: Kraken = Kraken()
     quotes_interval_s: float = Field(default=1.0, ge=0, description="A quote a market and kind in so long; 0: all.")
     newsapi: NewsApi = NewsApi()
+    rss: Rss = Rss()
+    coingecko: CoinGecko = CoinGecko()
+    alphavantage: AlphaVantage = AlphaVantage()
     reconnect: Reconnect = Reconnect()
     repair: Repair = Repair()
