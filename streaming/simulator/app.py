@@ -7,13 +7,14 @@ from types import TracebackType
 
 import structlog
 from aiohttp import web
-from picows import ws_create_server
 
 from streaming.errors import FatalError
 from streaming.simulator.backing import MarketBacking
+from streaming.simulator.chaos import Chaos, read_schedule
 from streaming.simulator.desk import Desk
 from streaming.simulator.faults import Faults
 from streaming.simulator.fred import MacroSource
+from streaming.simulator.gate import Gate
 from streaming.simulator.http import World, application
 from streaming.simulator.hub import Hub
 from streaming.simulator.ledger import Ledger
@@ -21,6 +22,7 @@ from streaming.simulator.market import KRAKEN_INSTRUMENTS, KRAKEN_NUMBER, Seeded
 from streaming.simulator.news import NewsWire
 from streaming.simulator.paths import ASSETS, PricePaths
 from streaming.simulator.recording import RecordingBacking
+from streaming.simulator.rest_faults import RestFaults
 from streaming.simulator.settings import SimulatorOptions, SimulatorSettings
 from streaming.simulator.venue import Backing
 
@@ -39,13 +41,18 @@ def build_world(settings: SimulatorSettings) -> World:
     ledger = Ledger(settings.data_dir / "run" / LEDGER_FILE, settings.source)
     backing, wire = _replay(options, ledger) if settings.source == "replay" else _seeded(options)
     desk = Desk(backing, ledger)
-    faults = Faults()
+    faults = Faults(backing.symbols)
+    hub = Hub(desk, faults, options.tick_ms / 1000)
+    gate = Gate(hub.accept, options.host, options.ws_port)
+    rest_faults = RestFaults(ledger.injected)
     return World(
         desk=desk,
         wire=wire,
         macro=MacroSource(options.seed, options.fred_dir),
-        faults=faults,
-        hub=Hub(desk, faults, options.tick_ms / 1000),
+        hub=hub,
+        gate=gate,
+        rest_faults=rest_faults,
+        chaos=Chaos(backing.symbols, faults, rest_faults, hub, gate),
     )
 
 
@@ -73,6 +80,7 @@ class Simulator:
 
     def __init__(self, settings: SimulatorSettings) -> None:
         self._options = settings.simulator
+        self._schedule = read_schedule(self._options.faults)
         self.world = build_world(settings)
         self.ws_port = self._options.ws_port
         self.rest_port = self._options.rest_port
@@ -80,24 +88,26 @@ class Simulator:
 
     async def __aenter__(self) -> Simulator:
         hub = self.world.hub
-        self._ws = await ws_create_server(hub.accept, self._options.host, self.ws_port)
-        self.ws_port = self._ws.sockets[0].getsockname()[1]
+        await self.world.gate.open()
+        self.ws_port = self.world.gate.port
         self._runner = web.AppRunner(application(self.world), access_log=None, shutdown_timeout=1)
         await self._runner.setup()
         await web.TCPSite(self._runner, self._options.host, self.rest_port).start()
         self.rest_port = self._runner.addresses[0][1]
         self._tasks = [asyncio.create_task(hub.play()), asyncio.create_task(hub.keep_ledger())]
+        self._faults = asyncio.create_task(self.world.chaos.run(self._schedule))
         log.info("simulator serves", source=self.world.ledger.account.source, ws=self.ws_port, rest=self.rest_port)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for task in self._tasks:
+        for task in (*self._tasks, self._faults):
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*self._tasks, self._faults, return_exceptions=True)
+        await self.world.chaos.stop()
         self.world.hub.cut()
-        self._ws.close()
+        self.world.gate.close()
         await self._runner.cleanup()
         self.world.ledger.write()
 

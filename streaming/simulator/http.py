@@ -13,15 +13,18 @@ from datetime import UTC, date, datetime
 
 import msgspec
 from aiohttp import web
-from aiohttp.typedefs import Handler, Middleware
+from aiohttp.typedefs import Handler
 
 from streaming.errors import RejectedInput
 from streaming.simulator import fred, http_binance, http_kraken, news
+from streaming.simulator.chaos import Chaos
 from streaming.simulator.desk import Desk
-from streaming.simulator.faults import Faults, Injection
+from streaming.simulator.faults import Injection
+from streaming.simulator.gate import Gate
 from streaming.simulator.hub import Hub
 from streaming.simulator.json_response import json_response
 from streaming.simulator.ledger import Ledger
+from streaming.simulator.rest_faults import RestFaults
 from streaming.simulator.venue import Backing
 
 FRED_PER_MINUTE = 120
@@ -34,8 +37,10 @@ class World:
     desk: Desk
     wire: news.NewsWire
     macro: fred.MacroSource
-    faults: Faults
     hub: Hub
+    gate: Gate
+    rest_faults: RestFaults
+    chaos: Chaos
 
     @property
     def backing(self) -> Backing:
@@ -58,7 +63,7 @@ class World:
 
 def application(world: World) -> web.Application:
     """The web application with all routes."""
-    app = web.Application(middlewares=[_faulty(world.faults)])
+    app = web.Application(middlewares=[world.rest_faults.middleware()])
     routes: list[tuple[str, Handler]] = [
         *http_binance.routes(world.desk),
         *http_kraken.routes(world.desk),
@@ -69,19 +74,6 @@ def application(world: World) -> web.Application:
     app.add_routes([web.get(path, handler) for path, handler in routes])
     app.add_routes([web.post("/sim/inject", _inject(world))])
     return app
-
-
-def _faulty(faults: Faults) -> Middleware:
-    @web.middleware
-    async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
-        status = faults.next_rest_status() if request.path.startswith(("/api/", "/0/", "/v2/", "/fred/")) else None
-        if status is None:
-            return await handler(request)
-        return json_response(
-            {"code": -1, "msg": "injected fault"}, status, {"Retry-After": "1"} if status == 429 else None
-        )
-
-    return middleware
 
 
 # --- NewsAPI ---------------------------------------------------------------------------------------------------------
@@ -223,9 +215,10 @@ def _inject(world: World) -> Handler:
             injection = msgspec.json.decode(await request.read(), type=Injection)
         except msgspec.DecodeError as error:
             return json_response({"error": str(error)}, 400)
-        world.faults.request(injection)
-        if injection.kind == "cut":
-            world.hub.cut()
+        try:
+            world.chaos.inject(injection)
+        except RejectedInput as error:
+            return json_response({"error": error.detail}, 400)
         return json_response(injection)
 
     return inject

@@ -8,6 +8,8 @@ would cost more than making the frame.
 from __future__ import annotations
 
 import asyncio
+import socket
+import struct
 import time
 from collections.abc import Callable, Sequence
 from urllib.parse import parse_qs, urlsplit
@@ -16,7 +18,7 @@ import structlog
 from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport, WSUpgradeRequest
 
 from streaming.simulator.desk import Desk
-from streaming.simulator.faults import Faults
+from streaming.simulator.faults import CutStyle, Faults, Injection, markets_of
 from streaming.simulator.kraken_sessions import KrakenV1Session, KrakenV2Session
 from streaming.simulator.sessions import BinanceSession, Session
 from streaming.simulator.venue import Frame
@@ -49,6 +51,7 @@ class Client(WSListener):
         self._on_change = on_change
         self._transport: WSTransport | None = None
         self._spoke_at = time.monotonic()
+        self._is_mute = False
         self._can_write = asyncio.Event()
         self._can_write.set()
 
@@ -79,9 +82,14 @@ class Client(WSListener):
         """The send buffer has room again."""
         self._can_write.set()
 
+    @property
+    def streams(self) -> frozenset[str]:
+        """What this client hears."""
+        return frozenset() if self._is_mute else self.session.streams
+
     async def send(self, frames: list[Frame]) -> None:
         """Write the frames of this client's streams, or a heartbeat; waits while it does not read."""
-        streams = self.session.streams
+        streams = self.streams
         self._write(self.session.messages([frame for frame in frames if frame.stream in streams]))
         self._keep_alive()
         try:
@@ -98,20 +106,49 @@ class Client(WSListener):
             self._write([heartbeat])
 
     def _write(self, messages: Sequence[bytes]) -> None:
-        if not messages or self._transport is None or self._transport.is_disconnected:
+        if not messages or self._is_mute or self._transport is None or self._transport.is_disconnected:
             return
         self._transport.underlying_transport.write(b"".join(map(text_message, messages)))
         self._spoke_at = time.monotonic()
 
-    def close(self, reason: bytes) -> None:
+    def close(self, reason: bytes, code: WSCloseCode = WSCloseCode.OK) -> None:
         """Say goodbye in order, behind all frames."""
         if self._transport and not self._transport.is_disconnected:
-            self._transport.send_close(WSCloseCode.OK, reason)
+            self._transport.send_close(code, reason)
 
     def cut(self) -> None:
         """Drop the connection without a word."""
         if self._transport and not self._transport.is_disconnected:
             self._transport.disconnect(graceful=False)
+
+    def end(self, how: CutStyle, seconds: float) -> None:
+        """End the connection as a fault asks."""
+        if self._transport is None or self._transport.is_disconnected:
+            return
+        match how:
+            case "close":
+                self.close(b"", WSCloseCode.GOING_AWAY)
+            case "silence":
+                self._fall_silent(seconds)
+            case "forced":
+                self._write(self.session.farewell())
+                asyncio.get_running_loop().call_later(seconds, self.close, b"", WSCloseCode.GOING_AWAY)
+            case _:
+                self._reset()
+
+    def _reset(self) -> None:
+        # No time to linger: what is unsent is thrown away and the peer gets an RST.
+        assert self._transport is not None  # noqa: S101 - looked at by `end`
+        raw = self._transport.underlying_transport.get_extra_info("socket")
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.cut()
+
+    def _fall_silent(self, seconds: float) -> None:
+        """Neither send nor read: TCP's own keep-alive is all that still answers."""
+        assert self._transport is not None  # noqa: S101 - looked at by `end`
+        self._is_mute = True
+        self._transport.underlying_transport.pause_reading()
+        asyncio.get_running_loop().call_later(seconds, self.cut)
 
 
 class Hub:
@@ -129,7 +166,7 @@ class Hub:
         self._ledger = desk.ledger
         self._faults = faults
         self._tick_s = tick_s
-        self._clients: set[Client] = set()
+        self._clients: dict[Client, None] = {}  # oldest first
         self.frames_sent = 0
 
     @property
@@ -154,20 +191,33 @@ class Hub:
         query = parse_qs(target.query)
         names = [name for name in query.get("streams", [""])[0].split("/") if name]
         in_microseconds = query.get("timeUnit", [""])[0].upper() == "MICROSECOND"
-        return BinanceSession(names, in_microseconds=in_microseconds)
+        return BinanceSession(self._desk, names, in_microseconds=in_microseconds)
 
     def _changed(self, client: Client, is_connected: bool) -> None:
         if is_connected:
-            self._clients.add(client)
+            self._clients[client] = None
             if client.session.streams:
                 self._backing.begin()
         else:
-            self._clients.discard(client)
+            self._clients.pop(client, None)
 
     def cut(self) -> None:
         """Drop every connection."""
         for client in list(self._clients):
             client.cut()
+
+    def end(self, injection: Injection) -> None:
+        """End the connections that a fault is about; with a symbol, those that hear of it."""
+        markets = markets_of(injection, self._backing.symbols)
+        for client in list(self._clients):
+            if self._concerns(injection, client, markets):
+                self._ledger.injected(f"cut:{injection.how}", client.session.venue)
+                client.end(injection.how, injection.seconds)
+
+    def _concerns(self, injection: Injection, client: Client, markets: frozenset[str]) -> bool:
+        if injection.venue not in (None, client.session.venue):
+            return False
+        return injection.symbol is None or not markets.isdisjoint(client.session.markets)
 
     async def play(self) -> None:
         """Send what is due, tick by tick, for ever; after the end, tell each client so."""
@@ -178,29 +228,33 @@ class Hub:
             await asyncio.sleep(0 if self._backing.is_behind else self._tick_s)
 
     async def _tick(self) -> None:
-        streams = frozenset[str]().union(*(client.session.streams for client in self._clients))
+        streams = frozenset[str]().union(*(client.streams for client in self._clients))
         if streams:
             frames = self._frames(streams)
         else:
             self._backing.skip()
             frames = []
-        await asyncio.gather(*(client.send(frames) for client in list(self._clients)))
+        await asyncio.gather(*(client.send(share) for client, share in self._shares(frames)))
+
+    def _shares(self, frames: list[Frame]) -> list[tuple[Client, list[Frame]]]:
+        """What each client may get: an injected frame goes to one of them only, so that it is refused once."""
+        if not any(frame.injected for frame in frames):
+            return [(client, frames) for client in self._clients]
+        given: dict[str, Client] = {}
+        for client in self._clients:
+            for stream in client.streams:
+                given.setdefault(stream, client)
+        return [
+            (client, [frame for frame in frames if not frame.injected or given.get(frame.stream) is client])
+            for client in self._clients
+        ]
 
     def _frames(self, streams: frozenset[str]) -> list[Frame]:
         """What is due after faults, written down before anything leaves."""
-        frames, withheld = self._faults.apply(self._backing.due(streams))
-        for _ in range(withheld):
-            self._ledger.injected("gap")
-        for frame in frames:
-            self._account(frame)
-        self.frames_sent += len(frames)
-        return frames
-
-    def _account(self, frame: Frame) -> None:
-        if frame.injected:
-            self._ledger.injected(frame.injected)
-        elif frame.trade_id:
-            self._ledger.sent(frame.market, frame.trade_id)
+        applied = self._faults.apply(self._backing.due(streams))
+        self._ledger.handed_out(applied.frames, applied.faults, self._backing.position)
+        self.frames_sent += len(applied.frames)
+        return applied.frames
 
     async def _finish(self) -> None:
         self._ledger.account.ended = True

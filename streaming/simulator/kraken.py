@@ -155,8 +155,15 @@ def trade_frames_v1(symbol: VenueSymbol, trades: Iterable[VenueTrade]) -> list[F
     """One array a trade. v1 tells no ids; the frame's id is for the ledger only."""
     stream, pair, channel = stream_name(V1, TRADE, symbol), old_name(symbol), channel_id(symbol, TRADE)
     return [
-        Frame(stream, symbol.market, t.trade_id, f'[{channel},[{_trade_v1(t)}],"trade","{pair}"]'.encode(), t.time_us)
-        for t in trades
+        Frame(
+            stream,
+            symbol.market,
+            trade.trade_id,
+            f'[{channel},[{_trade_v1(trade)}],"trade","{pair}"]'.encode(),
+            trade.time_us,
+            unnumbered=1,
+        )
+        for trade in trades
     ]
 
 

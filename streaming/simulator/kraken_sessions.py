@@ -16,6 +16,11 @@ from streaming.simulator.desk import Desk
 from streaming.simulator.venue import Frame, VenueSymbol, instant_text
 
 _CHANNELS = (kraken.TRADE, kraken.TICKER)
+_FAREWELL_V2 = (
+    b'{"channel":"status","type":"update","data":[{"version":"2.0.10","system":"maintenance","api_version":"v2",'
+    b'"connection_id":0}]}'
+)
+_FAREWELL_V1 = b'{"connectionID":0,"event":"systemStatus","status":"maintenance","version":"1.9.6"}'
 _connections = itertools.count(13_834_774_380_200_000_001)
 
 
@@ -100,6 +105,15 @@ class KrakenV2Session:
         """Sent to whoever subscribed to something."""
         return kraken.HEARTBEAT_V2 if self.streams else None
 
+    @property
+    def markets(self) -> set[str]:
+        """By the names of its streams."""
+        return _markets(self.streams, self._desk)
+
+    def farewell(self) -> list[bytes]:
+        """The venue's status says that it is about to go."""
+        return [_FAREWELL_V2]
+
     def messages(self, frames: Sequence[Frame]) -> list[bytes]:
         """Trades of one pair that follow each other share a message."""
         return kraken.joined(frames)
@@ -115,6 +129,7 @@ class KrakenV1Session:
     venue = "kraken"
 
     def __init__(self, desk: Desk) -> None:
+        self._desk = desk
         self._by_name = {kraken.old_name(symbol): symbol for symbol in desk.symbols(self.venue)}
         self.streams: frozenset[str] = frozenset()
 
@@ -167,6 +182,20 @@ class KrakenV1Session:
         """Sent to whoever subscribed to something."""
         return kraken.HEARTBEAT_V1 if self.streams else None
 
+    @property
+    def markets(self) -> set[str]:
+        """By the names of its streams."""
+        return _markets(self.streams, self._desk)
+
+    def farewell(self) -> list[bytes]:
+        """The venue's status says that it is about to go."""
+        return [_FAREWELL_V1]
+
     def messages(self, frames: Sequence[Frame]) -> list[bytes]:
         """Trades of one pair that follow each other share a message."""
         return kraken.joined(frames)
+
+
+def _markets(streams: frozenset[str], desk: Desk) -> set[str]:
+    names = {stream.split("/", 2)[2] for stream in streams}
+    return {symbol.market for symbol in desk.symbols("kraken") if symbol.name in names}

@@ -1,16 +1,28 @@
 """The source's own account of what it handed out, kept in a file that `verify` compares everything with.
 
-`{"source", "ended", "markets": {market: {"intervals": [[first, last], ...], "frames": n}}, "articles": n,
-"injected": {fault: n}, "position_ns"}`. Intervals are trade ids handed out by WebSocket or REST, merged; `frames`
-counts WebSocket frames of trades. A restart reads the file and goes on counting.
+`{"source", "ended", "markets": {market: {"intervals": [[first, last], ...], "frames": n, "unnumbered": n}},
+"articles": n, "injected": {fault: n}, "injected_at": {market or venue: {fault: n}}, "position_ns", "seq"}`. Intervals
+are trade ids handed out by WebSocket or REST, merged; `frames` counts WebSocket frames of trades, `unnumbered` trades
+that were told without their ids. A restart reads the file and goes on counting.
+
+**A killed simulator knows what it handed out.** Every change is written to a journal beside the file before the bytes
+that it is about leave: one `write` a tick or request. The file is replaced twice a second and the journal emptied; its
+records are numbered, so that none is counted twice. After a kill the journal may name the trades of the one tick that
+was on its way out and did not leave; readers see those as missing ids and fetch them. A power cut is not covered:
+nothing is synced to disk.
 """
 
 from __future__ import annotations
 
+import os
 from bisect import bisect_right
+from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
+
+from streaming.simulator.venue import Frame
 
 Interval = tuple[int, int]
 
@@ -20,6 +32,7 @@ class MarketAccount(msgspec.Struct):
 
     intervals: list[Interval] = []
     frames: int = 0
+    unnumbered: int = 0
 
     def add(self, first: int, last: int) -> None:
         """Count ids `first`..`last`, both included."""
@@ -39,7 +52,51 @@ class Account(msgspec.Struct):
     markets: dict[str, MarketAccount] = {}
     articles: int = 0
     injected: dict[str, int] = {}
+    injected_at: dict[str, dict[str, int]] = {}
     position_ns: int | None = None
+    seq: int = 0
+
+    def market(self, name: str) -> MarketAccount:
+        """A market's account, which begins empty."""
+        return self.markets.setdefault(name, MarketAccount())
+
+
+class Change(msgspec.Struct, omit_defaults=True):
+    """A record of the journal: what one tick or one request adds.
+
+    `ids` are (market, first, last); `frames` and `unnumbered` are by market; `injected` is (fault, market or venue, n).
+    """
+
+    seq: int = 0
+    ids: list[tuple[str, int, int]] = []
+    frames: dict[str, int] = {}
+    unnumbered: dict[str, int] = {}
+    injected: list[tuple[str, str, int]] = []
+    articles: int = 0
+    position_ns: int | None = None
+
+    def apply(self, account: Account) -> None:
+        """Add it to an account."""
+        for market, first, last in self.ids:
+            account.market(market).add(first, last)
+        for market, count in self.frames.items():
+            account.market(market).frames += count
+        for market, count in self.unnumbered.items():
+            account.market(market).unnumbered += count
+        for fault, place, count in self.injected:
+            _count_fault(account, fault, place, count)
+        account.articles += self.articles
+        account.position_ns = self.position_ns if self.position_ns is not None else account.position_ns
+        account.seq = self.seq
+
+
+def _count_fault(account: Account, fault: str, place: str, count: int) -> None:
+    # `kind:variant` counts as its kind too.
+    for name in dict.fromkeys([fault.partition(":")[0], fault]):
+        account.injected[name] = account.injected.get(name, 0) + count
+        if place:
+            own = account.injected_at.setdefault(place, {})
+            own[name] = own.get(name, 0) + count
 
 
 def merge_interval(intervals: list[Interval], new: Interval) -> list[Interval]:
@@ -55,7 +112,7 @@ def merge_interval(intervals: list[Interval], new: Interval) -> list[Interval]:
 
 
 class Ledger:
-    """Keeps the account in memory and in its file.
+    """Keeps the account in memory, in its file and in its journal.
 
     Args:
         path: of the file; an earlier account of the same source is continued.
@@ -64,52 +121,104 @@ class Ledger:
 
     def __init__(self, path: Path, source: str) -> None:
         self._path = path
-        self.account = _read(path, source)
+        earlier = read_account(path)
+        self.account = earlier if earlier and earlier.source == source else Account(source=source)
         self._written = b""
         self._article_ids: set[str] = set()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._journal = os.open(_journal_of(path), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        self.write()
 
-    def sent(self, market: str, trade_id: int) -> None:
-        """A frame of a trade was written to a client."""
-        account = self._market(market)
-        account.frames += 1
-        account.add(trade_id, trade_id)
+    def handed_out(
+        self, frames: Iterable[Frame], faults: Iterable[tuple[str, str]] = (), position_ns: int | None = None
+    ) -> None:
+        """The frames of a tick are about to leave, with (fault, market) of what no frame tells."""
+        runs, counts, unnumbered, injected = _Runs(), Counter[str](), Counter[str](), Counter(faults)
+        for frame in frames:
+            if frame.injected:
+                injected[frame.injected, frame.market] += 1
+            elif frame.unnumbered:
+                unnumbered[frame.market] += frame.unnumbered
+            elif frame.trade_id:
+                runs.add(frame.market, frame.trade_id, frame.trade_id + frame.span - 1)
+                counts[frame.market] += 1
+        if runs.ids or unnumbered or injected:
+            change = Change(
+                ids=runs.ids,
+                frames=dict(counts),
+                unnumbered=dict(unnumbered),
+                injected=[(fault, place, count) for (fault, place), count in injected.items()],
+                position_ns=position_ns,
+            )
+            self._record(change)
 
     def served(self, market: str, ids: list[int]) -> None:
-        """Trades were handed out by REST, in order of id."""
-        start = 0
-        for end in range(1, len(ids) + 1):
-            if end == len(ids) or ids[end] != ids[end - 1] + 1:
-                self._market(market).add(ids[start], ids[end - 1])
-                start = end
+        """Trades are about to be handed out by REST or in a snapshot, in order of id."""
+        runs = _Runs()
+        for trade_id in ids:
+            runs.add(market, trade_id, trade_id)
+        if ids:
+            self._record(Change(ids=runs.ids))
 
-    def injected(self, fault: str) -> None:
-        """A faulty frame was written, or a good one withheld; `kind:variant` counts as its kind too."""
-        for name in dict.fromkeys([fault.partition(":")[0], fault]):
-            self.account.injected[name] = self.account.injected.get(name, 0) + 1
+    def injected(self, fault: str, place: str = "") -> None:
+        """A fault without a frame: a cut, a REST page; `place` is its venue or market."""
+        self._record(Change(injected=[(fault, place, 1)]))
 
     def published(self, urls: list[str]) -> None:
-        """Articles were handed out; each counts once a run."""
+        """Articles are about to be handed out; each counts once a run."""
         new = set(urls) - self._article_ids
         self._article_ids |= new
-        self.account.articles += len(new)
+        if new:
+            self._record(Change(articles=len(new)))
 
-    def _market(self, market: str) -> MarketAccount:
-        return self.account.markets.setdefault(market, MarketAccount())
+    def _record(self, change: Change) -> None:
+        change.seq = self.account.seq + 1
+        os.write(self._journal, msgspec.json.encode(change) + b"\n")
+        change.apply(self.account)
 
     def write(self) -> None:
-        """Replace the file, if anything changed, in one step that a reader cannot see half of."""
+        """Replace the file, if anything changed, in one step that a reader cannot see half of; empty the journal."""
         content = msgspec.json.encode(self.account)
         if content == self._written:
             return
-        self._path.parent.mkdir(parents=True, exist_ok=True)
         partial = self._path.with_suffix(".partial")
         partial.write_bytes(content)
         partial.replace(self._path)
+        os.ftruncate(self._journal, 0)
         self._written = content
 
 
-def _read(path: Path, source: str) -> Account:
+class _Runs:
+    """Ids as runs; ids of a market mostly follow each other, while markets take turns."""
+
+    def __init__(self) -> None:
+        self.ids: list[tuple[str, int, int]] = []
+        self._last: dict[str, int] = {}  # place of each market's latest run
+
+    def add(self, market: str, first: int, last: int) -> None:
+        place = self._last.get(market)
+        if place is not None and self.ids[place][2] + 1 == first:
+            self.ids[place] = (market, self.ids[place][1], last)
+            return
+        self._last[market] = len(self.ids)
+        self.ids.append((market, first, last))
+
+
+def read_account(path: Path) -> Account | None:
+    """The account as of the last byte that left, with what the journal adds; None when there is none."""
     if not path.exists():
-        return Account(source=source)
+        return None
     account = msgspec.json.decode(path.read_bytes(), type=Account)
-    return account if account.source == source else Account(source=source)
+    journal = _journal_of(path)
+    for line in journal.read_bytes().splitlines() if journal.exists() else ():
+        try:
+            change = msgspec.json.decode(line, type=Change)
+        except msgspec.DecodeError:  # the last line of a process that was killed while it wrote: nothing left after it
+            break
+        if change.seq > account.seq:
+            change.apply(account)
+    return account
+
+
+def _journal_of(path: Path) -> Path:
+    return path.with_suffix(".journal")

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import msgspec
 
 from streaming.simulator import binance
+from streaming.simulator.desk import Desk
 from streaming.simulator.venue import Frame
 
 
@@ -30,6 +31,13 @@ class Session(Protocol):
     def heartbeat(self) -> bytes | None:
         """What is sent after a second without anything else, if anything."""
 
+    @property
+    def markets(self) -> set[str]:
+        """Markets that this client hears of, as venue:BASE-QUOTE."""
+
+    def farewell(self) -> list[bytes]:
+        """How the venue announces that it will close."""
+
     def messages(self, frames: Sequence[Frame]) -> list[bytes]:
         """Frames of this session's streams as the messages that are sent."""
 
@@ -38,13 +46,15 @@ class BinanceSession:
     """Combined streams, by address or by SUBSCRIBE.
 
     Args:
+        desk: the world.
         streams: names as clients write them: btcusdt@trade.
         in_microseconds: whether times are asked for in microseconds.
     """
 
     venue = "binance"
 
-    def __init__(self, streams: Sequence[str], *, in_microseconds: bool = False) -> None:
+    def __init__(self, desk: Desk, streams: Sequence[str], *, in_microseconds: bool = False) -> None:
+        self._desk = desk
         self._suffix = binance.MICROSECONDS if in_microseconds else ""
         self.streams = frozenset(name + self._suffix for name in streams)
 
@@ -74,6 +84,16 @@ class BinanceSession:
     def heartbeat(self) -> bytes | None:
         """Binance has none; pings tell."""
         return None
+
+    @property
+    def markets(self) -> set[str]:
+        """By the names of its streams."""
+        names = {stream.partition("@")[0].upper() for stream in self.streams}
+        return {symbol.market for symbol in self._desk.symbols(self.venue) if symbol.name in names}
+
+    def farewell(self) -> list[bytes]:
+        """The venue's own event."""
+        return [msgspec.json.encode({"e": "serverShutdown", "E": self._desk.now_us() // 1_000})]
 
     def messages(self, frames: Sequence[Frame]) -> list[bytes]:
         """One message a frame."""

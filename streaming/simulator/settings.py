@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, Field, field_validator
 
@@ -37,6 +37,10 @@ class SimulatorOptions(BaseModel):
     capture: Path | None = Field(default=None, description="Folder of recorded frames that a replay plays.")
     speed: Annotated[float, BeforeValidator(_speed)] = Field(
         default=1, ge=0, description="Of a replay: N times the recording's pace; 0 or max: as fast as clients read."
+    )
+    faults: list[dict[str, Any]] = Field(
+        default=[],
+        description='Faults by schedule, JSON: [{"at_s": 30, "kind": "cut", "how": "silence"}]; see POST /sim/inject.',
     )
     fred_dir: Path | None = Field(default=None, description="Folder of recorded FRED series as <series>.csv.")
 

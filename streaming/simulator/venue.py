@@ -60,7 +60,8 @@ class Day(NamedTuple):
 class Frame(NamedTuple):
     """One WebSocket message. `injected` names the fault that made it; market and id are those of its trade.
 
-    `stream` names the feed and its form, so that a client gets what it asked for in the way it asked for it.
+    `stream` names the feed and its form, so that a client gets what it asked for in the way it asked for it. A message
+    of several trades has the ids trade_id .. trade_id + span - 1; one that tells no ids has `unnumbered` trades.
     """
 
     stream: str
@@ -69,6 +70,8 @@ class Frame(NamedTuple):
     payload: bytes
     time_us: int = 0
     injected: str = ""
+    span: int = 1
+    unnumbered: int = 0
 
 
 class Backing(Protocol):

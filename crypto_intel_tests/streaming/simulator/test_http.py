@@ -66,7 +66,7 @@ async def test_trades_by_id_enter_the_ledger(client: httpx.AsyncClient, simulato
     file = tmp_path / "run" / "source_ledger.json"
     await eventually(lambda: b"[100,149]" in file.read_bytes())
     ledger = json.loads(file.read_text())
-    assert ledger["markets"] == {"binance:BTC-USDT": {"intervals": [[100, 149]], "frames": 0}}
+    assert ledger["markets"] == {"binance:BTC-USDT": {"intervals": [[100, 149]], "frames": 0, "unnumbered": 0}}
     assert (await client.get("/sim/ledger")).json() == ledger
 
 
