@@ -186,7 +186,7 @@ def _control(raw: bytes) -> Closing | Ignored | Alive:
         text = message.get("error") or message.get("errorMessage") or "no reason given"
         raise RejectedInput("venue_error", str(text)[:200])
     if "method" in message or "event" in message:
-        return Ignored(str(message.get("method") or message["event"])[:40])
+        return Ignored(str(message.get("method", message.get("event")))[:40])
     raise RejectedInput("venue_error" if "error" in message else "missing_field", str(message.get("error", "channel")))
 
 
@@ -256,6 +256,12 @@ def old_name(symbol: str) -> str:
     return f"{aliases.get(base, base)}/{aliases.get(quote, quote)}"
 
 
+def old_subscription(channel: str, symbols: Sequence[str]) -> bytes:
+    """The message of v1 that subscribes to a channel of some markets."""
+    pairs = sorted(map(old_name, symbols))
+    return msgspec.json.encode({"event": "subscribe", "pair": pairs, "subscription": {"name": channel}})
+
+
 def subscription(channel: str, names: Sequence[str], request: int) -> bytes:
     """The message that subscribes to a channel of some markets."""
     message = {"method": "subscribe", "params": {"channel": channel, "symbol": sorted(names)}, "req_id": request}
@@ -266,24 +272,26 @@ class Kraken:
     """Kraken's channels of some markets; a `Venue`.
 
     Args:
-        ws_url: of WebSocket v2.
+        ws_url: of WebSocket v2 if it ends so (wss://ws.kraken.com/v2), else of v1.
         markets: our symbols by the venue's spelling, BTC/USD.
         channels: trade, and ticker if quotes are wanted.
     """
 
     name = VENUE
-    place = "ws v2"
     beats = True
-    sends_snapshots = True
 
     def __init__(self, ws_url: str, markets: dict[str, str], channels: Sequence[str] = CHANNELS) -> None:
         self.url = ws_url
+        self.sends_snapshots = ws_url.rstrip("/").endswith("/v2")
+        self.place = "ws v2" if self.sends_snapshots else "ws v1"
         self.markets = markets
         self._channels = tuple(channels)
         self._known = spellings(markets)
 
     def greetings(self) -> Sequence[bytes]:
         """A subscription a channel."""
+        if not self.sends_snapshots:
+            return [old_subscription(channel, list(self.markets.values())) for channel in self._channels]
         names = list(self.markets)
         return [subscription(channel, names, number) for number, channel in enumerate(self._channels, 1)]
 

@@ -30,7 +30,7 @@ class QuoteThrottle:
         """A quote arrived."""
         key = (quote.symbol, quote.volume_24h_base is None)
         if quote.received_at - self._passed_at.get(key, -self._interval_us) >= self._interval_us:
-            self._pass(key, quote)
+            self._pass(key, quote, quote.received_at)
         else:
             self._waiting[key] = quote
 
@@ -38,9 +38,9 @@ class QuoteThrottle:
         """Pass on what has waited long enough by `now_us`; all if None."""
         for key, quote in list(self._waiting.items()):
             if now_us is None or now_us - self._passed_at[key] >= self._interval_us:
-                self._pass(key, quote)
+                self._pass(key, quote, now_us or quote.received_at)
 
-    def _pass(self, key: _Key, quote: Quote) -> None:
-        self._passed_at[key] = quote.received_at
+    def _pass(self, key: _Key, quote: Quote, at_us: int) -> None:
+        self._passed_at[key] = at_us
         self._waiting.pop(key, None)
         self._write(quote)

@@ -100,6 +100,12 @@ def producer_settings(simulator: Simulator, **changes: Any) -> ProducerSettings:
         "source": simulator.world.ledger.account.source,
         "clock_url": f"{rest}/sim/clock",
         "binance": {"ws_url": f"ws://127.0.0.1:{simulator.ws_port}", "rest_url": rest, "heartbeat_s": 0.2},
+        "kraken": {
+            "ws_url": f"ws://127.0.0.1:{simulator.ws_port}/v2",
+            "rest_url": rest,
+            "heartbeat_s": 0.2,
+            "rest_per_s": 100,
+        },
         "newsapi": {"url": rest, "key": "simulated"},
         "reconnect": {"wait_initial_s": 0.02, "wait_max_s": 0.2, "jitter_s": 0.05, "silence_s": 1.0, "steady_s": 0.2},
         "repair": {"history_minutes": 0},
