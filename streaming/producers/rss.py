@@ -67,8 +67,9 @@ def parse_feed(body: bytes, url: str) -> Feed:
     Raises:
         RejectedInput: malformed_feed, it is no feed at all (a block page, an empty answer).
     """
-    # As a file: feedparser opens what it takes for a name of one. The address is for relative links.
-    headers = {"content-location": url}
+    # As a file: feedparser opens what it takes for a name of one. The address is for relative links; the type is what
+    # a feed should have, whatever its server says, so that the encoding is the one that the document names.
+    headers = {"content-location": url, "content-type": "application/xml"}
     parsed = feedparser.parse(io.BytesIO(body), response_headers=headers, sanitize_html=False)
     if not parsed.get("version"):
         raise RejectedInput("malformed_feed", str(parsed.get("bozo_exception", "no feed"))[:200])

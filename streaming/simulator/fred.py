@@ -140,7 +140,7 @@ class MacroSource:
     """
 
     def __init__(self, seed: int, folder: Path | None = None) -> None:
-        self._seed = seed
+        self.seed = seed
         self._folder = folder
         self._vintages = lru_cache(maxsize=None)(self._make)
 
@@ -169,7 +169,7 @@ class MacroSource:
         if recorded and recorded.exists():
             rows = _read(recorded)
             return [Vintage(period, value, released_on(info.release, period)) for period, value in rows]
-        return _simulate(info, self._seed)
+        return _simulate(info, self.seed)
 
 
 def released_on(release: Release, period: date) -> date:

@@ -16,7 +16,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from streaming.errors import RejectedInput
-from streaming.simulator import fred, http_binance, http_kraken, news
+from streaming.simulator import alphavantage, coingecko, fred, fred_releases, http_binance, http_kraken, news, rss
 from streaming.simulator.chaos import Chaos
 from streaming.simulator.desk import Desk
 from streaming.simulator.faults import Injection
@@ -69,6 +69,9 @@ def application(world: World) -> web.Application:
         *http_kraken.routes(world.desk),
         ("/v2/everything", _everything(world)),
         *FredPages(world).routes,
+        *rss.routes(world.desk, world.wire),
+        *coingecko.routes(world.desk),
+        *alphavantage.Pages(world.desk, world.macro.seed).routes,
         *_own(world),
     ]
     app.add_routes([web.get(path, handler) for path, handler in routes])
@@ -122,7 +125,9 @@ class FredPages:
         """Paths and handlers."""
         return [
             ("/fred/series/observations", self._guarded(self._observations)),
+            ("/fred/series/release", self._guarded(self._series_release)),
             ("/fred/series", self._guarded(self._series)),
+            ("/fred/release/dates", self._guarded(self._release_dates)),
         ]
 
     def _guarded(self, answer: Callable[[web.Request], web.Response]) -> Handler:
@@ -157,20 +162,41 @@ class FredPages:
     def _series(self, request: web.Request) -> web.Response:
         return json_response(fred.series(self.world.macro, request.query.get("series_id", ""), self.world.today()))
 
+    def _series_release(self, request: web.Request) -> web.Response:
+        series_id, today = request.query.get("series_id", ""), self.world.today()
+        return json_response(fred_releases.series_release(self.world.macro, series_id, today))
+
+    def _release_dates(self, request: web.Request) -> web.Response:
+        query = _dates_query(request)
+        return json_response(fred_releases.release_dates(self.world.macro, query, self.world.today()))
+
 
 def _fred_error(status: int, message: str, headers: dict[str, str] | None = None) -> web.Response:
     return json_response({"error_code": status, "error_message": message}, status, headers)
 
 
-def _fred_query(request: web.Request, today: date) -> fred.Query:
-    def day(name: str, default: date) -> date:
-        return date.fromisoformat(request.query[name]) if name in request.query else default
+def _day(request: web.Request, name: str, default: date) -> date:
+    return date.fromisoformat(request.query[name]) if name in request.query else default
 
+
+def _dates_query(request: web.Request) -> fred_releases.DatesQuery:
+    return fred_releases.DatesQuery(
+        release_id=int(request.query.get("release_id", "0")),
+        realtime_start=_day(request, "realtime_start", fred_releases.FIRST_DAY),
+        realtime_end=_day(request, "realtime_end", fred.FOREVER),
+        with_no_data=request.query.get("include_release_dates_with_no_data") == "true",
+        is_ascending=request.query.get("sort_order") != "desc",
+        limit=int(request.query.get("limit", str(fred_releases.MAX_DATES))),
+        offset=int(request.query.get("offset", "0")),
+    )
+
+
+def _fred_query(request: web.Request, today: date) -> fred.Query:
     return fred.Query(
-        realtime_start=day("realtime_start", today),
-        realtime_end=day("realtime_end", today),
-        observation_start=day("observation_start", fred.Query.observation_start),
-        observation_end=day("observation_end", fred.FOREVER),
+        realtime_start=_day(request, "realtime_start", today),
+        realtime_end=_day(request, "realtime_end", today),
+        observation_start=_day(request, "observation_start", fred.Query.observation_start),
+        observation_end=_day(request, "observation_end", fred.FOREVER),
         output_type=int(request.query.get("output_type", "1")),
         sort_order="desc" if request.query.get("sort_order") == "desc" else "asc",
         limit=int(request.query.get("limit", "100000")),

@@ -32,20 +32,21 @@ ASSET_NAMES = {
 }
 
 _GOOD = (
-    "{name} rallies as a fictional fund reports record inflows",
-    "{name} surges after an invented exchange wins approval",
-    "Strong demand lifts {name} in made-up survey of traders",
+    "{name} rallies as a fictional fund reports inflows of {figure} million dollars",
+    "{name} surges after an invented exchange wins approval to trade {figure} products",
+    "Strong demand lifts {name} by {figure} points in made-up survey of traders",
 )
 _BAD = (
-    "{name} plunges after an invented exchange halts withdrawals",
-    "{name} falls as a fictional regulator files charges",
-    "Fears of a made-up hack weigh on {name}",
+    "{name} plunges after an invented exchange halts withdrawals of {figure} million dollars",
+    "{name} falls as a fictional regulator asks for {figure} million dollars",
+    "Fears of a made-up hack of {figure} million dollars weigh on {name}",
 )
 _PLAIN = (
-    "{name} developers discuss a fictional upgrade",
-    "What an invented analyst says about {name} this week",
-    "{name} volumes unchanged in a made-up report",
+    "{name} developers discuss fictional upgrade number {figure}",
+    "What an invented analyst says about {name} at {figure} points this week",
+    "{name} volumes unchanged at {figure} million dollars in a made-up report",
 )
+"""The figure is the story's own: without it, stories of two days would have the same titles by the dozen."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +114,8 @@ class NewsWire:
         name = ASSET_NAMES.get(asset, asset)
         move = float(events.log_move[number])
         texts = _PLAIN if abs(move) < 1e-9 else _GOOD if move > 0 else _BAD
-        title = texts[int(events.wording[number]) % len(texts)].format(name=name)
+        wording = int(events.wording[number])
+        title = texts[wording % len(texts)].format(name=name, figure=f"{10 + wording % 99_999 / 10:.1f}")
         weight = "Traders call it decisive." if abs(move) > _MILD_LOG_MOVE else "Traders shrug."
         return WireArticle(
             asset=asset,
