@@ -6,11 +6,13 @@ What belongs here: counting requests and waiting for a turn. What does not: what
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
-from pyrate_limiter import InMemoryBucket, Limiter, Rate, SingleBucketFactory, SQLiteBucket
+from pyrate_limiter import InMemoryBucket, Rate, RateItem, SQLiteBucket
 
 from streaming.errors import RetryableError
 
@@ -49,8 +51,6 @@ class Budget:
         self._name = name
         self._limits = _tightening(limits)
         self._bucket = self._open(folder) if self._limits else None
-        # Without the library's thread that forgets old requests: `take` does that.
-        self._limiter = Limiter(SingleBucketFactory(self._bucket, schedule_leak=False)) if self._bucket else None
 
     def _open(self, folder: Path | None) -> InMemoryBucket | SQLiteBucket:
         rates = [Rate(limit.requests, limit.span_s * 1000) for limit in self._limits]
@@ -65,18 +65,25 @@ class Budget:
         Raises:
             BudgetSpent: the next turn is more than a few seconds away.
         """
-        if self._limiter is None or self._bucket is None:
+        bucket = self._bucket
+        if bucket is None:
             return
-        now: int = self._bucket.now()  # type: ignore[no-untyped-call]
-        self._bucket.leak(now)
-        if not await self._limiter.try_acquire_async(self._name, timeout=_WAIT_S):
-            limits = " and ".join(map(str, self._limits))
-            raise BudgetSpent(f"the budget of requests is spent: {limits}")
+        bucket.leak(_now(bucket))
+        while not bucket.put(item := RateItem(self._name, _now(bucket))):
+            wait_s = cast(int, bucket.waiting(item)) / 1000  # awaitable in other kinds of buckets only
+            if not 0 <= wait_s <= _WAIT_S:
+                raise BudgetSpent(f"the budget of requests is spent: {' and '.join(map(str, self._limits))}")
+            await asyncio.sleep(wait_s + 0.01)
 
     def close(self) -> None:
         """Close the file, if there is one."""
         if self._bucket is not None:
             self._bucket.close()
+
+
+def _now(bucket: InMemoryBucket | SQLiteBucket) -> int:
+    now: int = bucket.now()  # type: ignore[no-untyped-call]
+    return now
 
 
 def _tightening(limits: Sequence[Limit]) -> list[Limit]:

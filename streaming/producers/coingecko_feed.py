@@ -7,12 +7,12 @@ from collections.abc import Iterator
 
 from crypto_intel.contracts.events import Quote
 from streaming.clock import PlatformClock, wall_us
-from streaming.errors import RejectedInput
+from streaming.errors import RejectedInput, RetryableError
 from streaming.producers.budget import Budget
 from streaming.producers.coingecko import VENUE, parse_chart, parse_market, parse_rows
-from streaming.producers.http import Key, VenueHttp
+from streaming.producers.http import Key, RequestRefused, VenueHttp
 from streaming.producers.poll_settings import CoinGecko
-from streaming.producers.polling import Polled, Refusals, Seen
+from streaming.producers.polling import Polled, Refusals, Seen, reason_of
 from streaming.producers.settings import ProducerSettings
 from streaming.producers.sink import EventSink
 
@@ -57,7 +57,7 @@ class CoinGeckoSource:
         return None if is_free else "no key: set CRYPTO_INTEL_COINGECKO__KEY"
 
     async def ask(self, asked_at: int) -> list[Polled]:
-        """Ask for quotes; raises as Source.ask says."""
+        """Ask for quotes; a list that fails says so in its own answer."""
         top: dict[str, str | int] = {"order": "market_cap_desc", "per_page": self._own.top, "page": 1}
         answers = [await self._markets("top", top)]
         last = self._tracked_at_us
@@ -69,6 +69,12 @@ class CoinGeckoSource:
         return answers
 
     async def _markets(self, stream: str, params: dict[str, str | int]) -> Polled:
+        try:
+            return await self._quotes(stream, params)
+        except (RetryableError, RequestRefused, RejectedInput) as error:
+            return Polled(stream, failure=reason_of(error))
+
+    async def _quotes(self, stream: str, params: dict[str, str | int]) -> Polled:
         page = await self._http.get_changed(PATH, {"vs_currency": "usd", **params})
         if page is None:
             return Polled(stream, note="not changed")

@@ -78,13 +78,13 @@ def parse_feed(body: bytes, url: str) -> Feed:
     return Feed(items, bool(parsed.bozo))
 
 
-def _item(entry: Mapping[str, Any], language: str) -> WireItem:
-    clock = entry.get("published_parsed") or entry.get("updated_parsed")
+def _item(entry: dict[str, Any], language: str) -> WireItem:
+    clock = entry.get("published_parsed") or dict.get(entry, "updated_parsed")  # `get` of its own warns of a fallback
     return WireItem(
         link=_text(entry, "link"),
         title=_text(entry, "title"),
         summary=_text(entry, "summary"),
-        published=_text(entry, "published") or _text(entry, "updated"),
+        published=_text(entry, "published") or str(dict.get(entry, "updated") or ""),
         published_s=_seconds(clock) if clock else None,
         tags=tuple(_text(tag, "term") for tag in entry.get("tags") or ()),
         language=_text(entry, "language") or language,
