@@ -85,7 +85,7 @@ def canonical_url(text: str) -> str:
         RejectedInput: bad_url, it is no web address.
     """
     try:
-        parts = urlsplit(text.strip())
+        parts = urlsplit(text.strip().replace("&amp;", "&"))  # feeds escape links twice
         host, port = (parts.hostname or "").lower(), parts.port
     except ValueError as error:
         raise RejectedInput("bad_url", text[:200]) from error

@@ -2,8 +2,8 @@
 
 Numbers are JSON numbers, ints or floats as it falls, and many fields are null. Rows are passed on as they are, the
 worthless token that is ranked first too: bronze keeps what a source says, and silver judges it. What cannot be a quote
-at all (no price, not a finite positive number, no ticker) is rejected. A ticker of a tracked coin that another coin
-writes on itself is rejected too, since BTC-USD must be bitcoin.
+at all (no price, not a finite positive number, no ticker) is rejected, and so is a coin whose ticker is another coin's:
+tickers are not unique there (two coins of the recorded lists are USDP), and BTC-USD must be bitcoin.
 """
 
 from __future__ import annotations
@@ -34,7 +34,6 @@ COINS: dict[str, str] = {
 }
 """CoinGecko's ids of the tracked coins and their tickers. Tickers are not unique there, ids are."""
 
-_OWNERS = {ticker: coin for coin, ticker in COINS.items()}
 _TICKER = re.compile(r"^[A-Z0-9]{1,15}$")
 _PLACES = Decimal(1).scaleb(-18)
 _DIGITS = 20  # before the point, as many as a decimal(38,18) has
@@ -67,6 +66,33 @@ _chart = msgspec.json.Decoder(WireChart)
 _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, InvalidOperation)
 
 
+class Tickers:
+    """Which coin each ticker means: a tracked coin its own, any other the first coin that came with it.
+
+    Bounded by the number of coins that the source lists. Lists are by capitalisation, so the first is the greatest.
+
+    Args:
+        tracked: tickers of the tracked coins by their ids.
+    """
+
+    def __init__(self, tracked: Mapping[str, str] = COINS) -> None:
+        self._owners = {ticker: coin for coin, ticker in tracked.items()}
+
+    def claim(self, coin: str, symbol: str) -> str:
+        """The ticker of a coin.
+
+        Raises:
+            RejectedInput: unknown_symbol, it is none of ours; ambiguous_symbol, it is another coin's.
+        """
+        ticker = symbol.strip().upper()
+        if not _TICKER.match(ticker):
+            raise RejectedInput("unknown_symbol", f"{coin[:80]} has no ticker of ours")
+        owner = self._owners.setdefault(ticker, coin)
+        if owner != coin:
+            raise RejectedInput("ambiguous_symbol", f"{ticker} is {owner[:80]}, not {coin[:80]}")
+        return ticker
+
+
 def parse_rows(body: bytes) -> list[bytes]:
     """The rows of a `/coins/markets` body, each as its JSON.
 
@@ -81,12 +107,13 @@ def parse_rows(body: bytes) -> list[bytes]:
         raise RejectedInput("malformed_json", str(error)[:200]) from error
 
 
-def parse_market(raw: bytes, received_at: int, currency: str = "USD") -> Quote:
+def parse_market(raw: bytes, received_at: int, tickers: Tickers, currency: str = "USD") -> Quote:
     """One row as our event.
 
     Args:
         raw: its JSON.
         received_at: platform time in microseconds.
+        tickers: of the rows before.
         currency: that was asked for; the body does not tell.
 
     Raises:
@@ -96,15 +123,15 @@ def parse_market(raw: bytes, received_at: int, currency: str = "USD") -> Quote:
     row = _decode(raw)
     if row.current_price is None or row.last_updated is None:
         raise RejectedInput("missing_field", "current_price" if row.current_price is None else "last_updated")
-    in_dollars = currency == "USD"
+    price, event_time = _price(row.current_price), _event_time(row.last_updated, received_at)
     return Quote(
         venue=VENUE,
-        symbol=f"{_ticker(row)}-{currency}",
-        price=_price(row.current_price),
-        event_time=_event_time(row.last_updated, received_at),
+        symbol=f"{tickers.claim(row.id, row.symbol)}-{currency}",  # last: what is no quote claims no ticker
+        price=price,
+        event_time=event_time,
         received_at=received_at,
         volume_24h=amount(row.total_volume),
-        market_cap_usd=amount(row.market_cap) if in_dollars else None,
+        market_cap_usd=amount(row.market_cap) if currency == "USD" else None,
         change_24h_pct=_signed(row.price_change_percentage_24h),
     )
 
@@ -117,15 +144,6 @@ def _decode(raw: bytes) -> WireMarket:
         raise RejectedInput("missing_field" if is_absent else "wrong_type", str(error)[:200]) from error
     except _UNREADABLE as error:
         raise RejectedInput("malformed_json", str(error)[:200]) from error
-
-
-def _ticker(row: WireMarket) -> str:
-    ticker = row.symbol.strip().upper()
-    if not _TICKER.match(ticker):
-        raise RejectedInput("unknown_symbol", f"{row.id[:80]} has no ticker of ours")
-    if _OWNERS.get(ticker, row.id) != row.id:
-        raise RejectedInput("ambiguous_symbol", f"{ticker} is {_OWNERS[ticker]}, not {row.id[:80]}")
-    return ticker
 
 
 def _price(value: Decimal) -> str:

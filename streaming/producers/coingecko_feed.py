@@ -9,7 +9,7 @@ from crypto_intel.contracts.events import Quote
 from streaming.clock import PlatformClock, wall_us
 from streaming.errors import RejectedInput, RetryableError
 from streaming.producers.budget import Budget
-from streaming.producers.coingecko import VENUE, parse_chart, parse_market, parse_rows
+from streaming.producers.coingecko import VENUE, Tickers, parse_chart, parse_market, parse_rows
 from streaming.producers.http import Key, RequestRefused, VenueHttp
 from streaming.producers.poll_settings import CoinGecko
 from streaming.producers.polling import Polled, Refusals, Seen, reason_of
@@ -43,6 +43,7 @@ class CoinGeckoSource:
         self._clock = clock
         self._refusals = refusals
         self._seen = Seen()
+        self._tickers = Tickers(self._own.tickers)
         self._tracked_at_us: int | None = None
 
     @property
@@ -88,7 +89,7 @@ class CoinGeckoSource:
     def _take(self, row: bytes, received_at: int) -> bool:
         """Write a quote, or why it cannot be used; whether it was new."""
         try:
-            quote = parse_market(row, received_at)
+            quote = parse_market(row, received_at, self._tickers)
         except RejectedInput as error:
             self._refusals.add(row, f"rest {PATH}", error, received_at)
             return False
@@ -101,7 +102,7 @@ class CoinGeckoSource:
 async def market_chart(
     http: VenueHttp, coin: str, ticker: str, days: int | str, received_at: int
 ) -> list[Quote | RejectedInput]:
-    """Points of a coin's chart in dollars, oldest first; what is no quote as the reason why.
+    """Points of a coin's chart in dollars, in its order; what is no quote as the reason why.
 
     Args:
         http: CoinGecko's address.
