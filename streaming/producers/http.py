@@ -9,6 +9,7 @@ them into errors: no URL above the transport ever holds it, and what the venue e
 
 from __future__ import annotations
 
+import logging
 import ssl
 import time
 from collections import OrderedDict
@@ -152,6 +153,8 @@ class VenueHttp:
         if key and key.place == "header":
             own[key.name] = key.value.get_secret_value()
         inner = httpx.AsyncHTTPTransport(verify=_tls()) if key and key.place == "query" else None
+        if inner:  # its debug log has the headers of answers, and a redirect's has the URL that was asked for
+            logging.getLogger("httpcore").setLevel(logging.INFO)
         self._client = httpx.AsyncClient(
             base_url=base_url,
             headers=own,
