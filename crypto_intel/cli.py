@@ -1,8 +1,12 @@
-"""Entry point of `crypto-intel`; the commands are in crypto_intel.stack.commands."""
+"""Entry point of `crypto-intel`; the commands are in crypto_intel.stack.commands and beside it."""
 
 from __future__ import annotations
 
+from crypto_intel.stack.commands import app as commands
 from crypto_intel.stack.commands import main as app
+from crypto_intel.stack.record import record
+
+commands.command(epilog="`crypto-intel record --venue kraken --out captures/kraken --seconds 600`")(record)
 
 if __name__ == "__main__":
     app()

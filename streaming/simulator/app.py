@@ -70,7 +70,7 @@ def _seeded(options: SimulatorOptions) -> tuple[Backing, NewsWire]:
 def _replay(options: SimulatorOptions, ledger: Ledger) -> tuple[Backing, NewsWire]:
     if options.capture is None:
         raise FatalError("a replay needs a recording: set CRYPTO_INTEL_SIMULATOR__CAPTURE to its folder")
-    backing = RecordingBacking(options.capture, options.speed, ledger.account.position_ns)
+    backing = RecordingBacking(options.capture, options.speed, ledger.account.position_ns, options.wait_s)
     bases = list(dict.fromkeys(symbol.base for symbol in backing.symbols))
     return backing, NewsWire(options.seed, bases, backing.start_us)
 

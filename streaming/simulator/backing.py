@@ -83,7 +83,7 @@ class MarketBacking:
         """System time."""
         return Anchors(source="sim")
 
-    def begin(self) -> None:
+    def begin(self, venue: str) -> None:
         """The market trades whether anyone listens or not."""
 
     def skip(self) -> None:

@@ -65,8 +65,8 @@ class Gate:
             try:
                 await asyncio.sleep(seconds)
             finally:
-                self.is_deaf = False
                 deaf.close()
                 for transport in list(connections):
                     transport.close()
                 await self.open()
+                self.is_deaf = False

@@ -223,6 +223,7 @@ def _own(world: World) -> list[tuple[str, Handler]]:
                 "injected": account.injected,
                 "now_us": world.now_us(),
                 "symbols": [symbol.name for symbol in world.backing.symbols],
+                "markets": [symbol.market for symbol in world.backing.symbols],
             }
         )
 

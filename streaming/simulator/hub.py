@@ -196,10 +196,13 @@ class Hub:
     def _changed(self, client: Client, is_connected: bool) -> None:
         if is_connected:
             self._clients[client] = None
-            if client.session.streams:
-                self._backing.begin()
+            self._begin(client)
         else:
             self._clients.pop(client, None)
+
+    def _begin(self, client: Client) -> None:
+        if client.streams:
+            self._backing.begin(client.session.venue)
 
     def cut(self) -> None:
         """Drop every connection."""
@@ -229,6 +232,8 @@ class Hub:
 
     async def _tick(self) -> None:
         streams = frozenset[str]().union(*(client.streams for client in self._clients))
+        for client in self._clients:
+            self._begin(client)
         if streams:
             frames = self._frames(streams)
         else:

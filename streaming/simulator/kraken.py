@@ -127,7 +127,7 @@ def joined(frames: Sequence[Frame]) -> list[bytes]:
 
 def _ends(frame: Frame) -> tuple[int, int] | None:
     """Length of what stands before the trades of a message, and behind them; None for other messages."""
-    if not frame.trade_id:
+    if not frame.trade_id or frame.ids:  # no trade, or recorded and so untouched
         return None
     if frame.stream.startswith(V2):
         return (len(_UPDATE), len(_END)) if frame.payload.startswith(_UPDATE) else None

@@ -140,7 +140,8 @@ class Ledger:
             elif frame.unnumbered:
                 unnumbered[frame.market] += frame.unnumbered
             elif frame.trade_id:
-                runs.add(frame.market, frame.trade_id, frame.trade_id + frame.span - 1)
+                for trade_id in frame.ids or (frame.trade_id,):
+                    runs.add(frame.market, trade_id)
                 counts[frame.market] += 1
         if runs.ids or unnumbered or injected:
             change = Change(
@@ -156,7 +157,7 @@ class Ledger:
         """Trades are about to be handed out by REST or in a snapshot, in order of id."""
         runs = _Runs()
         for trade_id in ids:
-            runs.add(market, trade_id, trade_id)
+            runs.add(market, trade_id)
         if ids:
             self._record(Change(ids=runs.ids))
 
@@ -195,13 +196,13 @@ class _Runs:
         self.ids: list[tuple[str, int, int]] = []
         self._last: dict[str, int] = {}  # place of each market's latest run
 
-    def add(self, market: str, first: int, last: int) -> None:
+    def add(self, market: str, trade_id: int) -> None:
         place = self._last.get(market)
-        if place is not None and self.ids[place][2] + 1 == first:
-            self.ids[place] = (market, self.ids[place][1], last)
+        if place is not None and self.ids[place][2] + 1 == trade_id:
+            self.ids[place] = (market, self.ids[place][1], trade_id)
             return
         self._last[market] = len(self.ids)
-        self.ids.append((market, first, last))
+        self.ids.append((market, trade_id, trade_id))
 
 
 def read_account(path: Path) -> Account | None:

@@ -42,6 +42,11 @@ class SimulatorOptions(BaseModel):
         default=[],
         description='Faults by schedule, JSON: [{"at_s": 30, "kind": "cut", "how": "silence"}]; see POST /sim/inject.',
     )
+    wait_s: float = Field(
+        default=60,
+        ge=0,
+        description="Of a replay: how long the first venue's client waits for those of other venues.",
+    )
     fred_dir: Path | None = Field(default=None, description="Folder of recorded FRED series as <series>.csv.")
 
     @field_validator("origin")

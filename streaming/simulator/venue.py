@@ -61,7 +61,7 @@ class Frame(NamedTuple):
     """One WebSocket message. `injected` names the fault that made it; market and id are those of its trade.
 
     `stream` names the feed and its form, so that a client gets what it asked for in the way it asked for it. A message
-    of several trades has the ids trade_id .. trade_id + span - 1; one that tells no ids has `unnumbered` trades.
+    of several trades names them all in `ids`; one that tells no ids has `unnumbered` trades.
     """
 
     stream: str
@@ -70,7 +70,7 @@ class Frame(NamedTuple):
     payload: bytes
     time_us: int = 0
     injected: str = ""
-    span: int = 1
+    ids: tuple[int, ...] = ()
     unnumbered: int = 0
 
 
@@ -97,8 +97,8 @@ class Backing(Protocol):
     def position(self) -> int | None:
         """Where another run can go on, if that must be remembered."""
 
-    def begin(self) -> None:
-        """A client has subscribed; its clock must run before the first frame leaves."""
+    def begin(self, venue: str) -> None:
+        """A client of a venue has subscribed; the clock must run before the first frame leaves."""
 
     def due(self, streams: frozenset[str]) -> list[Frame]:
         """Frames of the wanted streams whose time has come since the last call."""

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from streaming.errors import FatalError
-from streaming.simulator.recording import RecordingBacking, capture_files, merged, summarise, symbol_of
+from streaming.recorder.folder import merged, recorded_files
+from streaming.simulator.recording import RecordingBacking, summarise
+from streaming.simulator.replayed import symbol_of
 from streaming.simulator.venue import Frame
 
 START_NS = 1_723_161_254_000_000_000
@@ -57,6 +59,7 @@ def two_symbols(capture: Capture) -> Path:
 
 def play(backing: RecordingBacking, streams: frozenset[str] = ALL) -> list[Frame]:
     frames = []
+    backing.begin("binance")
     while not backing.has_ended:
         frames += backing.due(streams)
     return frames
@@ -83,20 +86,21 @@ def test_a_recording_waits_for_its_first_subscription(two_symbols: Path) -> None
     backing.skip()
     assert backing.anchors.speed == 0
     assert not backing.has_ended
-    backing.begin()
+    backing.begin("binance")
     assert backing.anchors.speed == 1
     assert backing.anchors.recording_start_us == START_NS // 1000
 
 
 def test_without_listeners_a_recording_that_has_begun_goes_on(two_symbols: Path) -> None:
     backing = RecordingBacking(two_symbols, speed=0)
-    backing.begin()
+    backing.begin("binance")
     backing.skip()
     assert backing.has_ended
 
 
 def test_frames_are_held_until_their_time(two_symbols: Path) -> None:
     backing = RecordingBacking(two_symbols, speed=0.001)  # 40 ms take 40 s
+    backing.begin("binance")
     assert [f.trade_id for f in backing.due(ALL)] == [10]
     assert not backing.has_ended
 
@@ -114,6 +118,7 @@ def test_rest_knows_what_was_played_and_nothing_else(two_symbols: Path) -> None:
     backing = RecordingBacking(two_symbols, speed=0.001)
     btc = next(s for s in backing.symbols if s.base == "BTC")
     eth = next(s for s in backing.symbols if s.base == "ETH")
+    backing.begin("binance")
     backing.due(ALL)
     assert [t.trade_id for t in backing.trades_from(btc, None, 10)] == [10]
     assert backing.trades_from(eth, None, 10) == []
@@ -131,6 +136,7 @@ def test_rest_gives_by_id_what_the_stream_gave(two_symbols: Path) -> None:
 
 def test_another_run_goes_on_behind_the_last_line_played(two_symbols: Path) -> None:
     first = RecordingBacking(two_symbols, speed=0.001)
+    first.begin("binance")
     played = [f.trade_id for f in first.due(ALL)]
     second = RecordingBacking(two_symbols, speed=0, resume_ns=first.position)
     assert played + [f.trade_id for f in play(second)] == [10, 5, 11, 6, 12]
@@ -140,7 +146,7 @@ def test_another_run_goes_on_behind_the_last_line_played(two_symbols: Path) -> N
 
 def test_a_folder_without_recordings_is_refused(tmp_path: Path) -> None:
     with pytest.raises(FatalError, match=r"no recording in .*spot_"):
-        capture_files(tmp_path)
+        recorded_files(tmp_path)
 
 
 def test_a_line_of_another_form_is_named(capture: Capture) -> None:
@@ -148,7 +154,7 @@ def test_a_line_of_another_form_is_named(capture: Capture) -> None:
     with gzip.open(folder / "spot_ethusdt.txt.gz", "wb") as out:
         out.write(b"no time here\n")
     with pytest.raises(FatalError, match=r"spot_ethusdt.txt.gz:1"):
-        summarise(capture_files(folder))
+        summarise(recorded_files(folder))
 
 
 @pytest.mark.parametrize(("name", "parts"), [("BTCUSDT", ("BTC", "USDT")), ("ETHBTC", ("ETH", "BTC"))])
@@ -168,5 +174,5 @@ def test_the_real_recording_is_played_whole(shared_data: Path) -> None:
     by_market = {m: [f.trade_id for f in frames if f.market == m] for m in {f.market for f in frames}}
     assert {m: len(ids) for m, ids in by_market.items()} == {"binance:BTC-USDT": 19_904, "binance:ETH-USDT": 14_515}
     assert all(ids == list(range(ids[0], ids[-1] + 1)) for ids in by_market.values())
-    recorded = [frame for _, frame in merged(capture_files(folder)) if b"@trade" in frame[:40]]
+    recorded = [line.payload for line in merged(recorded_files(folder)) if b"@trade" in line.payload[:40]]
     assert [f.payload for f in frames] == recorded
