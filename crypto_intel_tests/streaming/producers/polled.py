@@ -55,6 +55,12 @@ async def _keep(clock: PlatformClock, client: httpx.AsyncClient) -> None:
         await clock.try_refresh(client)
 
 
+def begin(simulator: Simulator) -> None:
+    """Start a replay's clock, as the first subscription of its venue does."""
+    backing = simulator.world.backing
+    backing.begin(backing.symbols[0].venue)
+
+
 def articles(sink: MemorySink) -> list[Article]:
     """All articles that were written."""
     return [event for event in sink.events if isinstance(event, Article)]

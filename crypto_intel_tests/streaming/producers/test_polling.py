@@ -12,7 +12,7 @@ import pytest
 from pydantic import SecretStr, ValidationError
 
 from crypto_intel_tests.streaming.producers.harness import MemorySink, eventually, inject, replayed, simulated
-from crypto_intel_tests.streaming.producers.polled import articles, details, poll_all, poll_settings, polling
+from crypto_intel_tests.streaming.producers.polled import articles, begin, details, poll_all, poll_settings, polling
 from streaming.clock import Anchors, PlatformClock
 from streaming.errors import FatalError
 from streaming.producers.pollers import SOURCES, Shared, heartbeat_topics, make_pollers
@@ -168,7 +168,7 @@ async def test_a_replay_ends_with_all_its_articles_and_ended_heartbeats(tmp_path
         async with polling(poll_settings(simulator), sink, *NEWS) as pollers:
             running = [asyncio.create_task(poller.run()) for poller in pollers]
             await eventually(sink.heartbeats)
-            world.backing.begin()
+            begin(simulator)
             await asyncio.wait_for(asyncio.gather(*running), 60)
         written = world.wire.published(0, world.now_us())
         assert {a.url for a in articles(sink) if a.source == "Simulated Wire"} == {a.url for a in written}

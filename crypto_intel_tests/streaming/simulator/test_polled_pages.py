@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import json
 from collections.abc import AsyncIterator
@@ -13,9 +14,10 @@ import pytest
 
 from crypto_intel.contracts.events import Quote
 from crypto_intel_tests.streaming.producers.harness import MemorySink, replayed, simulated
-from crypto_intel_tests.streaming.producers.polled import details, poll_settings, polling
+from crypto_intel_tests.streaming.producers.polled import begin, details, poll_settings, polling
 from streaming.producers.coingecko import Tickers, parse_chart, parse_market, parse_rows
 from streaming.producers.coingecko_feed import history
+from streaming.producers.poll_settings import CoinGecko
 from streaming.producers.rss import parse_feed, parse_item
 from streaming.simulator.app import Simulator
 from streaming.simulator.rss import PUBLISHERS
@@ -109,31 +111,9 @@ async def test_coingeckos_refusals_have_its_envelope(
     assert (answer.status_code, answer.json()) == (status, {"error": error})
 
 
-def test_the_history_of_every_tracked_coin_is_one_iterator_of_quotes(tmp_path: Path) -> None:
-    import asyncio
-    import threading
-
-    started, stop = threading.Event(), threading.Event()
-    found: list[int] = []
-
-    async def serve() -> None:
-        async with simulated(tmp_path, trades_per_second=25) as running:
-            found.append(running.rest_port)
-            started.set()
-            while not stop.is_set():
-                await asyncio.sleep(0.05)
-
-    thread = threading.Thread(target=lambda: asyncio.run(serve()))
-    thread.start()
-    try:
-        assert started.wait(20)
-        from streaming.producers.poll_settings import CoinGecko
-
-        own = CoinGecko(url=f"http://127.0.0.1:{found[0]}", coins="bitcoin,ethereum")
-        points = list(history(own, 1))
-    finally:
-        stop.set()
-        thread.join()
+async def test_the_history_of_every_tracked_coin_is_one_iterator_of_quotes(simulator: Simulator) -> None:
+    own = CoinGecko(url=f"http://127.0.0.1:{simulator.rest_port}", coins="bitcoin,ethereum")
+    points = await asyncio.to_thread(lambda: list(history(own, 1)))  # it is for callers without a loop
     assert {point.symbol for point in points if isinstance(point, Quote)} == {"BTC-USD", "ETH-USD"}
     assert len(points) > 500
 
@@ -269,7 +249,7 @@ async def test_unknown_releases_are_refused_in_freds_words(
 async def test_in_a_replay_quotes_are_those_of_the_recording(tmp_path: Path, shared_data: Path) -> None:
     sink = MemorySink()
     async with replayed(tmp_path, shared_data / "binance" / "ws_raw", 0) as running:
-        running.world.backing.begin()
+        begin(running)
         running.world.backing.due(frozenset())
         async with polling(poll_settings(running), sink, "coingecko", "alphavantage") as pollers:
             for poller in pollers:
