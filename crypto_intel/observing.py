@@ -29,7 +29,7 @@ TOPICS = {
 }
 """Asset key of each topic, by its name in the settings. Alerts are what the platform says, not what it hears."""
 
-_LAYERS = {"ingest": "bronze", "bars": "silver", "bar_news": "silver", "live": "publish", "publish": "publish"}
+_LAYERS = {"ingest": "bronze", "bar_news": "silver", "live": "publish", "publish": "publish"}
 JOBS = {name: dg.AssetKey([layer, f"{name}_job"]) for name, layer in _LAYERS.items()}
 """Asset key of each streaming query: it stands in the layer that it writes, so that the layers form no cycle."""
 

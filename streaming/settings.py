@@ -33,7 +33,6 @@ class Triggers(BaseModel):
     """Seconds between two batches of each query: shorter is fresher and costs more of a core."""
 
     ingest_s: float = Field(default=10, gt=0)
-    bars_s: float = Field(default=10, gt=0)
     bar_news_s: float = Field(default=30, gt=0)
     live_s: float = Field(default=3, gt=0)
     publish_s: float = Field(default=10, gt=0)

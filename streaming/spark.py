@@ -38,6 +38,9 @@ BASE_CONF = {
     "spark.sql.streaming.minBatchesToRetain": "20",
     "spark.sql.streaming.metricsEnabled": "true",
     "spark.sql.execution.arrow.pyspark.enabled": "true",
+    # Fewer, larger hand-overs to the Python workers, which use one core each.
+    "spark.sql.execution.arrow.maxRecordsPerBatch": "20000",
+    "spark.executorEnv.POLARS_MAX_THREADS": "1",
     "spark.scheduler.mode": "FAIR",
     "spark.sql.adaptive.enabled": "false",
 }

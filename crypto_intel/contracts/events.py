@@ -8,7 +8,7 @@ the venue to the lake, so that nothing passes through a float.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -17,6 +17,9 @@ HEARTBEAT_KEY = "__hb__"
 
 FUTURE_TOLERANCE_S = 60
 """An event whose own time is this much later than its receipt is rejected: it would push every window shut."""
+
+Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+"""What a table's bigint holds: a greater number is of a wrong type."""
 
 Side = Literal["buy", "sell"]
 Origin = Literal["ws", "rest"]
@@ -33,12 +36,12 @@ class Trade(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="tr
 
     venue: str
     symbol: str
-    trade_id: int
+    trade_id: Int64
     price: str
     quantity: str
     taker_side: Side
-    event_time: int
-    received_at: int
+    event_time: Int64
+    received_at: Int64
     origin: Origin = "ws"
 
 
@@ -52,8 +55,8 @@ class Quote(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="qu
     venue: str
     symbol: str
     price: str
-    event_time: int
-    received_at: int
+    event_time: Int64
+    received_at: Int64
     bid: str | None = None
     ask: str | None = None
     volume_24h: str | None = None
@@ -69,22 +72,23 @@ class Article(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="
 
     `symbols` holds the assets that the article is about (`BTC`), since news is about an asset and not about one
     of its markets; it joins with bars on the base of their symbol. Articles that tell one story share `cluster_id`,
-    the id of its first article; None stands for the article's own id.
+    the id of its first article; None stands for the article's own id. `sentiment` is what the source says, -1..1.
     """
 
     article_id: str
     source: str
     url: str
     title: str
-    published_at: int
-    first_seen_at: int
+    published_at: Int64
+    first_seen_at: Int64
     summary: str = ""
     content: str = ""
     tags: tuple[str, ...] = ()
     symbols: tuple[str, ...] = ()
-    event_time: int | None = None
+    event_time: Int64 | None = None
     language: str | None = None
     cluster_id: str | None = None
+    sentiment: float | None = None
 
 
 class Heartbeat(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="heartbeat"):
@@ -97,8 +101,8 @@ class Heartbeat(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag
 
     venue: str
     symbols: tuple[str, ...]
-    event_time: int
-    received_at: int
+    event_time: Int64
+    received_at: Int64
     ended: bool = False
 
 
@@ -111,12 +115,12 @@ class FeedStatus(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", ta
 
     venue: str
     status: StatusKind
-    event_time: int
-    received_at: int
+    event_time: Int64
+    received_at: Int64
     stream: str = ""
     symbol: str | None = None
-    first_id: int | None = None
-    last_id: int | None = None
+    first_id: Int64 | None = None
+    last_id: Int64 | None = None
     detail: str = ""
 
 
@@ -131,9 +135,9 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="al
     severity: Literal["info", "warning", "critical"]
     venue: str
     symbol: str
-    window_start: int
-    window_end: int
-    raised_at: int
+    window_start: Int64
+    window_end: Int64
+    raised_at: Int64
     value: float
     threshold: float
     unit: str
@@ -154,7 +158,7 @@ class Rejected(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag=
     place: str
     reason: str
     raw: bytes
-    received_at: int
+    received_at: Int64
     detail: str = ""
 
 

@@ -65,6 +65,10 @@ BRONZE_QUOTES = Table(
         _c("ask", "decimal(38,18)", "Best ask.", nullable=True),
         _c("volume_24h", "decimal(38,18)", "Volume of the last 24 h in quote currency.", nullable=True),
         _c("market_cap_usd", "decimal(38,18)", "Market capitalisation.", nullable=True),
+        _c("bid_quantity", "decimal(38,18)", "Quantity at the best bid, in base.", nullable=True),
+        _c("ask_quantity", "decimal(38,18)", "Quantity at the best ask, in base.", nullable=True),
+        _c("volume_24h_base", "decimal(38,18)", "Volume of the last 24 h in base.", nullable=True),
+        _c("change_24h_pct", "double", "Change of the price over the last 24 h in percent.", nullable=True),
         _c("event_time", "timestamp", "Time the source gives for the quote."),
         _c("received_at", "timestamp", "When we received it (platform clock)."),
         *_LINEAGE,
@@ -88,6 +92,8 @@ _ARTICLE = (
     _c("published_at", "timestamp", "When the source says it published."),
     _c("first_seen_at", "timestamp", "When we first saw it (platform clock): before that nobody here could know it."),
     _c("language", "string", "ISO 639-1 code, if known.", nullable=True),
+    _c("cluster_id", "string", "Id of the story's first article: near-duplicates share it.", nullable=True),
+    _c("sentiment", "double", "-1..1, where the source tells one.", nullable=True, minimum=-1, maximum=1),
 )
 BRONZE_NEWS = Table(
     "bronze",
@@ -234,7 +240,7 @@ SILVER_BAR_NEWS = Table(
         _c("published_at", "timestamp", "When the source says it published."),
         _c("first_seen_at", "timestamp", "When we first saw it."),
         _c("published_after_s", "double", "published_at - window_end in seconds.", minimum=-300, maximum=300),
-        _c("sentiment", "double", "-1..1; null until scored.", nullable=True, minimum=-1, maximum=1),
+        _c("sentiment", "double", "-1..1; null where the source tells none.", nullable=True, minimum=-1, maximum=1),
         *_WINDOW_DATE,
     ),
     ("venue", "symbol", "window_start", "article_id"),

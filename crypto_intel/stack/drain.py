@@ -23,7 +23,7 @@ from crypto_intel.stack.state import Folder
 SETTLE_S = 20.0
 """Longer than the slowest query's trigger (15 s): a query that has work starts its batch within this time."""
 
-QUERIES = ("ingest", "bars", "bar_news", "live", "publish")
+QUERIES = ("ingest", "bar_news", "live", "publish")
 """Every streaming query: one that has not reported has not drained. A test holds them to the application's own."""
 
 _PROGRESS = "SELECT query AS name, batch_id, end_offsets FROM ops.stream_progress"

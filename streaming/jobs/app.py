@@ -6,34 +6,43 @@ import signal
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import structlog
 from pyspark.sql import SparkSession
-from pyspark.sql.streaming import StreamingQuery
 
 from crypto_intel.contracts.tables import TABLES
-from streaming.jobs import bar_news, bars, ingest, live, publish
+from streaming.jobs import bar_news, ingest, live, publish
 from streaming.jobs.progress import ProgressReporter
 from streaming.jobs.publisher import Publisher
+from streaming.jobs.query import Figures, Query, SparkQuery
 from streaming.settings import StreamingSettings
 from streaming.sinks import delta
 from streaming.spark import build_session
 
-Start = Callable[[SparkSession, StreamingSettings, Publisher], StreamingQuery]
 
-QUERIES: dict[str, Start] = {
-    bars.NAME: lambda session, settings, _: bars.run(session, settings),
-    publish.NAME: publish.run,
-    live.NAME: live.run,
-    ingest.NAME: lambda session, settings, _: ingest.run(session, settings),
-    bar_news.NAME: lambda session, settings, _: bar_news.run(session, settings),
+@dataclass(frozen=True)
+class Context:
+    """What a query may need to start."""
+
+    session: SparkSession
+    settings: StreamingSettings
+    publisher: Publisher
+    figures: Figures
+    reporter: ProgressReporter
+
+
+QUERIES: dict[str, Callable[[Context], Query]] = {
+    ingest.NAME: lambda at: SparkQuery(ingest.run(at.session, at.settings, at.figures)),
+    publish.NAME: lambda at: publish.run(at.settings, at.publisher, at.reporter.tell),
+    live.NAME: lambda at: SparkQuery(live.run(at.session, at.settings, at.publisher, at.figures)),
+    bar_news.NAME: lambda at: SparkQuery(bar_news.run(at.session, at.settings)),
 }
 """The queries in the order of their start: what a reader waits for comes first."""
 
-HEAD_START_S = {bars.NAME: 25, publish.NAME: 10}
-"""How long the next query waits for this one's first batch. A cold JVM spends its start compiling: five first batches
-at once on two cores keep each other from ending, one after the other the first rows are served in half the time.
-Kafka keeps what the later ones have yet to read."""
+HEAD_START_S = {ingest.NAME: 15}
+"""How long the next query waits for this one's first batch. A cold JVM spends its start compiling: first batches at
+once on two cores keep each other from ending. Kafka keeps what the later ones have yet to read."""
 
 DRAIN_S = 25
 """How long a stop waits for the batches at hand; the supervisor gives 30 s before it kills."""
@@ -56,9 +65,11 @@ def run(settings: StreamingSettings, names: list[str]) -> int:
         for table in written:
             delta.ensure_table(table, lake)
         session = build_session(settings)
-        publisher = Publisher.from_settings(settings, stopping)
-        session.streams.addListener(ProgressReporter(settings, publisher.now_us))
-        queries = _start(names, lambda name: QUERIES[name](session, settings, publisher), stopping)
+        publisher, figures = Publisher.from_settings(settings, stopping), Figures()
+        reporter = ProgressReporter(settings, publisher.now_us, figures)
+        session.streams.addListener(reporter)
+        context = Context(session, settings, publisher, figures, reporter)
+        queries = _start(names, lambda name: QUERIES[name](context), stopping)
         log.info("streaming", queries=names, lake=lake, source=settings.source)
         died = _watch(queries, stopping)
         stopping.set()
@@ -67,34 +78,33 @@ def run(settings: StreamingSettings, names: list[str]) -> int:
     return 1 if died else 0
 
 
-def _start(names: list[str], start: Callable[[str], StreamingQuery], stopping: threading.Event) -> list[StreamingQuery]:
-    queries = []
+def _start(names: list[str], start: Callable[[str], Query], stopping: threading.Event) -> list[Query]:
+    queries: list[Query] = []
     for name in sorted(names, key=list(QUERIES).index):
         if stopping.is_set():
             break
         query = start(name)
         queries.append(query)
         deadline = time.monotonic() + HEAD_START_S.get(name, 0)
-        while time.monotonic() < deadline and query.isActive and query.lastProgress is None:
+        while time.monotonic() < deadline and query.is_active and not query.has_progress:
             stopping.wait(0.2)
     return queries
 
 
-def _watch(queries: list[StreamingQuery], stopping: threading.Event) -> bool:
+def _watch(queries: list[Query], stopping: threading.Event) -> bool:
     # True when a query died; its cause is in the log.
     while not stopping.wait(1):
         for query in queries:
-            if not query.isActive:
-                error = query.exception()
-                log.error("query died", query=query.name, error=str(error)[:4000] if error else "stopped from outside")
+            if not query.is_active:
+                log.error("query died", query=query.name, error=query.error[:4000])
                 return True
     return False
 
 
-def _drain(queries: list[StreamingQuery]) -> None:
+def _drain(queries: list[Query]) -> None:
     # A stopped query loses nothing: its batch is repeated. Letting batches end saves that work at the next start.
     deadline = time.monotonic() + DRAIN_S
     for query in queries:
-        while query.isActive and query.status["isTriggerActive"] and time.monotonic() < deadline:
+        while query.is_active and query.is_working and time.monotonic() < deadline:
             time.sleep(0.1)
         query.stop()

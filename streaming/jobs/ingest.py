@@ -1,37 +1,160 @@
-"""ingest: every record of every topic -> bronze. One row per record; what can not be typed is in bronze.rejected."""
+"""ingest: every record of every topic -> bronze, and its trades -> 1-minute and 5-minute bars.
+
+Records are decoded once, in the worker that has them: their rows become files of the bronze tables, their trades go
+into the windows of their markets. The driver commits the files, then appends the bars of windows that closed.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
 
+import msgspec
+import polars as pl
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.streaming import StreamingQuery
 
-from streaming.jobs.query import start
+from crypto_intel.contracts.columns import Table
+from crypto_intel.contracts.tables import SILVER_BARS_1M, SILVER_BARS_5M, SILVER_LATE_ARRIVALS
+from streaming.jobs.query import Figures, start
+from streaming.jobs.resume import Resume
+from streaming.jobs.slices import Result, advanced, planned
+from streaming.jobs.slices import run as run_slices
 from streaming.settings import StreamingSettings
-from streaming.sinks import delta
+from streaming.sinks.delta import DataFile, Lake, query_id, write_files
+from streaming.sinks.states import StateFiles, States
 from streaming.spark import read_kafka
-from streaming.transforms.decode import BRONZE, decode
+from streaming.transforms.decode import BRONZE, Decoded, Reader, Records, decode, read_event
+from streaming.transforms.frames import rows_of
+from streaming.transforms.market import Closed, MarketState, advance_all
 
 NAME = "ingest"
+BARS = {"minutes": SILVER_BARS_1M, "fives": SILVER_BARS_5M, "late": SILVER_LATE_ARRIVALS}
+"""Tables of what closes, in the order of writing: a 5-minute bar never stands in the lake without its minutes."""
+
+_markets = msgspec.msgpack.Decoder(dict[str, MarketState])
 
 
-def run(session: SparkSession, settings: StreamingSettings) -> StreamingQuery:
+class Output(msgspec.Struct):
+    """What a slice gave: files by table, closed rows by market."""
+
+    files: dict[str, list[DataFile]]
+    closed: dict[str, Closed]
+
+
+@dataclass(frozen=True)
+class Ingest:
+    """The step of a slice.
+
+    Args:
+        lake: where bronze files go.
+        trades_topic: whose trades become bars.
+        delay_us: how long a window stays open past its end.
+        read: reads a record's value.
+        written: the last offset in bronze by `topic/partition`, where an earlier checkpoint got there.
+    """
+
+    lake: str
+    trades_topic: str
+    delay_us: int
+    read: Reader = read_event
+    written: Mapping[str, int] | None = None
+
+    def __call__(self, records: Records, state: bytes | None) -> tuple[bytes | None, bytes]:
+        """Write the bronze files and advance the markets."""
+        decoded = decode(records, self.read)
+        written = (self.written or {}).get(records.name, -1)
+        files = {table.full_name: self._write(rows, table, written) for table, rows in decoded.bronze.items()}
+        markets, closed = self._bars(decoded, state) if records.topic == self.trades_topic else (None, {})
+        return markets, msgspec.msgpack.encode(Output(files, closed))
+
+    def _write(self, rows: pl.DataFrame, table: Table, written: int) -> list[DataFile]:
+        new = rows.filter(pl.col("kafka_offset") > written) if written >= 0 else rows
+        return write_files(new, table, self.lake) if new.height else []
+
+    def _bars(self, decoded: Decoded, state: bytes | None) -> tuple[bytes, dict[str, Closed]]:
+        markets = _markets.decode(state) if state else {}
+        for market in decoded.trades["market"].unique():
+            markets.setdefault(market, MarketState())
+        # Heartbeats name all markets of a feed; those that live in other partitions are not known here.
+        beats = decoded.beats.filter(pl.col("market").is_in(list(markets)))
+        named = set(decoded.trades["market"].unique()) | set(beats["market"].unique())
+        touched = {market: state for market, state in markets.items() if market in named}
+        closed = advance_all(touched, decoded.trades, beats, delay_us=self.delay_us)
+        return msgspec.msgpack.encode(markets), {
+            market: done for market, done in closed.items() if done.minutes or done.fives or done.late
+        }
+
+
+def run(
+    session: SparkSession, settings: StreamingSettings, figures: Figures, read: Reader = read_event
+) -> StreamingQuery:
     """Start the query."""
-    decoded = decode(read_kafka(session, settings, settings.topics.ingested))
-    return start(decoded, NAME, settings, every_s=settings.triggers.ingest_s, sink=_sink(settings.lake_root))
+    records = read_kafka(session, settings, settings.topics.ingested)
+    sink = Sink(settings, figures, read)
+    return start(records, NAME, settings, every_s=settings.triggers.ingest_s, sink=sink.write)
 
 
-def _sink(lake: str) -> Callable[[DataFrame, int], None]:
-    def write(batch: DataFrame, batch_id: int) -> None:
-        application = delta.query_id(batch)
-        batch.persist()
-        try:
-            present = {row["target"] for row in batch.select("target").distinct().collect()}
-            for table, select in BRONZE.items():
-                if table.name in present:
-                    delta.append(select(batch), table, lake, application=application, batch_id=batch_id)
-        finally:
-            batch.unpersist()
+class Sink:
+    """Takes the query's batches.
 
-    return write
+    Args:
+        figures: told the size of the states.
+        read: reads a record's value.
+    """
+
+    def __init__(self, settings: StreamingSettings, figures: Figures, read: Reader = read_event) -> None:
+        self._lake = Lake(settings.lake_root)
+        self._figures = figures
+        delay_us = settings.bars.delay_s * 1_000_000
+        self._step = partial(Ingest, settings.lake_root, settings.topics.trades, delay_us, read)
+        self._kafka = settings.kafka
+        self._checkpoint = f"{settings.checkpoint_root}/{NAME}"
+        self._states = StateFiles(f"{self._checkpoint}/states", {"bars.delay_s": str(settings.bars.delay_s)})
+
+    def write(self, batch: DataFrame, batch_id: int) -> None:
+        """Bring a batch into the lake.
+
+        Raises:
+            FatalError: its states are not there, or it was written before with other offsets.
+        """
+        before = self._states.before(batch_id)
+        resume = Resume.unpack(before.resume) if before else Resume.of(self._lake)
+        before = before or States()
+        ranges = planned(self._checkpoint, batch_id, before)
+        context = batch.sparkSession.sparkContext
+        results = run_slices(context, self._kafka, ranges, self._step(written=resume.offsets), before.partitions)
+        after = advanced(before, results, resume.pack())
+        self._states.check(batch_id, after)
+        self._append(query_id(batch), batch_id, results, resume)
+        self._states.write(batch_id, after)
+        self._lake.compact()
+
+    def _append(self, application: str, batch_id: int, results: list[Result], resume: Resume) -> None:
+        outputs = [msgspec.msgpack.decode(result.output, type=Output) for result in results]
+        for table in BRONZE:
+            files = [file for output in outputs for file in output.files.get(table.full_name, [])]
+            self._lake.commit(table, files, application=application, batch_id=batch_id)
+        closed = {market: done for output in outputs for market, done in output.closed.items()}
+        for kind, table in BARS.items():
+            rows = resume.unwritten(closed_rows(closed, kind, table), table)
+            self._lake.append(rows, table, application=application, batch_id=batch_id)
+        states = [result.state for result in results if result.state]
+        self._figures.tell(
+            NAME,
+            records=sum(result.records for result in results),
+            rows=sum(len(_markets.decode(state)) for state in states),
+            size=sum(map(len, states)),
+            late=sum(row["trade_count"] for done in closed.values() for row in done.late),
+        )
+
+
+def closed_rows(closed: Mapping[str, Closed], kind: str, table: Table) -> pl.DataFrame:
+    """Rows of one of the tables of BARS among what closed."""
+    rows = [
+        {"venue": market.partition(":")[0], "symbol": market.partition(":")[2], **row}
+        for market, done in closed.items()
+        for row in getattr(done, kind)
+    ]
+    return rows_of(rows, table)

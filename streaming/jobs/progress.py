@@ -7,6 +7,7 @@ never waits for it.
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -20,6 +21,8 @@ from pyspark.sql.streaming.listener import (
     StreamingQueryProgress,
 )
 
+from streaming.jobs.follower import Progress
+from streaming.jobs.query import Figures, StateFigures
 from streaming.settings import StreamingSettings
 from streaming.sinks.progress import ProgressRow, ProgressSink
 
@@ -32,11 +35,13 @@ class ProgressReporter(StreamingQueryListener):
 
     Args:
         now_us: platform clock in microseconds.
+        figures: what queries know of their own states.
     """
 
-    def __init__(self, settings: StreamingSettings, now_us: Callable[[], int]) -> None:
+    def __init__(self, settings: StreamingSettings, now_us: Callable[[], int], figures: Figures) -> None:
         self._sink = ProgressSink(settings.postgres_dsn)
         self._now_us = now_us
+        self._figures = figures
 
     def onQueryStarted(self, event: QueryStartedEvent) -> None:
         """Nothing to tell before the first batch."""
@@ -51,36 +56,64 @@ class ProgressReporter(StreamingQueryListener):
     def onQueryTerminated(self, event: QueryTerminatedEvent) -> None:
         """The application itself logs why."""
 
+    def tell(self, progress: Progress) -> None:
+        """Store the figures of a follower's batch."""
+        self._write(followed_row(progress))
+
     def _store(self, progress: StreamingQueryProgress) -> None:
+        self._write(progress_row(progress, self._now_us(), self._figures.of(progress.name or "")))
+
+    def _write(self, row: ProgressRow) -> None:
         try:
-            self._sink.write(progress_row(progress, self._now_us()))
+            self._sink.write(row)
         except Exception as error:  # a status page must never hurt a stream
-            log.warning("progress not stored", query=progress.name, error=repr(error)[:300])
+            log.warning("progress not stored", query=row.query, error=repr(error)[:300])
 
 
-def progress_row(progress: StreamingQueryProgress, now_us: int) -> ProgressRow:
-    """A query's progress as a row of ops.stream_progress."""
+def progress_row(progress: StreamingQueryProgress, now_us: int, own: StateFigures) -> ProgressRow:
+    """A query's progress as a row of ops.stream_progress; `own` states count with Spark's."""
     newest = progress.eventTime.get("max")
     states = progress.stateOperators
+    rows = own.records + progress.numInputRows
+    batch_ms = progress.durationMs.get("triggerExecution")
     return ProgressRow(
         query=progress.name or "",
         batch_id=progress.batchId,
-        input_rows=progress.numInputRows,
-        rows_per_second=progress.processedRowsPerSecond,
-        batch_ms=progress.durationMs.get("triggerExecution"),
-        end_offsets=_end_offsets(progress),
+        input_rows=rows,
+        rows_per_second=1000 * rows / batch_ms if batch_ms else None,
+        batch_ms=batch_ms,
+        end_offsets=end_offsets(progress),
         lag_records=_lag(progress),
         watermark=_time(progress.eventTime.get("watermark")),
         event_time_delay_s=(now_us / 1e6 - _time(newest).timestamp()) if newest and _time(newest) else None,  # type: ignore[union-attr]
-        state_rows=sum(state.numRowsTotal for state in states),
-        state_bytes=sum(state.memoryUsedBytes for state in states),
-        late_rows=sum(state.numRowsDroppedByWatermark for state in states),
+        state_rows=own.rows + sum(state.numRowsTotal for state in states),
+        state_bytes=own.size + sum(state.memoryUsedBytes for state in states),
+        late_rows=own.late + sum(state.numRowsDroppedByWatermark for state in states),
         run_id=str(progress.runId),
     )
 
 
-def _end_offsets(progress: StreamingQueryProgress) -> dict[str, Any]:
-    # Kafka: {topic: {partition: offset}}. Delta: {layer/table: {"version": n, "index": i}}: read up to there.
+def followed_row(progress: Progress) -> ProgressRow:
+    """A follower's progress as a row of ops.stream_progress; versions are those that it will read next."""
+    return ProgressRow(
+        query=progress.query,
+        batch_id=progress.batch_id,
+        input_rows=progress.rows,
+        rows_per_second=1000 * progress.rows / progress.batch_ms if progress.batch_ms else None,
+        batch_ms=progress.batch_ms,
+        end_offsets={name: {"version": version + 1, "index": -1} for name, version in progress.ends.items()},
+        lag_records=None,
+        watermark=None,
+        event_time_delay_s=None,
+        state_rows=0,
+        state_bytes=0,
+        late_rows=0,
+        run_id=str(uuid.UUID(progress.epoch)),
+    )
+
+
+def end_offsets(progress: StreamingQueryProgress) -> dict[str, Any]:
+    """Kafka: {topic: {partition: offset}}. Delta: {layer/table: {"version": n, "index": i}}: read up to there."""
     offsets: dict[str, Any] = {}
     for source in progress.sources:
         end = _offset(source.endOffset)

@@ -1,33 +1,101 @@
-"""What the queries share: how one is started, and the stateful operator over a market's records."""
+"""What the queries share: how one is started, and the figures that Spark can not know."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+import threading
+from collections.abc import Callable
+from typing import NamedTuple, Protocol
 
-import msgspec
-import polars as pl
-from pyspark.sql import Column, DataFrame, SparkSession
-from pyspark.sql import functions as F
+from pyspark.sql import DataFrame
 from pyspark.sql.streaming import StreamingQuery
-from pyspark.sql.streaming.state import GroupState, GroupStateTimeout
 
-from crypto_intel.contracts.columns import Column as ContractColumn
 from streaming.settings import StreamingSettings
-from streaming.spark import read_kafka
-from streaming.transforms.decode import decode, market_events
 
-if TYPE_CHECKING:
-    import pandas as pd
 
-OUT_SCHEMA = "kind string, market string, row string"
-"""What the stateful operators emit: a few finished rows as JSON, which keeps integers and doubles exact and lets one
-operator emit rows of several tables."""
+class Query(Protocol):
+    """A query that runs, whatever runs it."""
 
-STATE_SCHEMA = "state binary"
+    name: str
 
-Step = Callable[[str, bytes | None, pl.DataFrame], tuple[bytes, list[tuple[str, dict[str, Any]]]]]
-"""(market, state or None, its events of this batch) -> (new state, [(kind, row)])."""
+    @property
+    def is_active(self) -> bool:
+        """Whether it goes on."""
+
+    @property
+    def is_working(self) -> bool:
+        """Whether a batch is at hand."""
+
+    @property
+    def has_progress(self) -> bool:
+        """Whether a batch is done."""
+
+    @property
+    def error(self) -> str:
+        """What ended it."""
+
+    def stop(self) -> None:
+        """End it."""
+
+
+class SparkQuery:
+    """A query that Spark runs."""
+
+    def __init__(self, query: StreamingQuery) -> None:
+        self._query = query
+        self.name = query.name
+
+    @property
+    def is_active(self) -> bool:
+        """Whether it goes on."""
+        return self._query.isActive
+
+    @property
+    def is_working(self) -> bool:
+        """Whether a batch is at hand."""
+        return bool(self._query.status["isTriggerActive"])
+
+    @property
+    def has_progress(self) -> bool:
+        """Whether a batch is done."""
+        return self._query.lastProgress is not None
+
+    @property
+    def error(self) -> str:
+        """What ended it."""
+        error = self._query.exception()
+        return str(error) if error else "stopped from outside"
+
+    def stop(self) -> None:
+        """End it; its batch is repeated at the next start."""
+        self._query.stop()
+
+
+class StateFigures(NamedTuple):
+    """Of a query's last batch: records read outside Spark, markets remembered and bytes of
+    them, and trades of the batch that came late."""
+
+    records: int = 0
+    rows: int = 0
+    size: int = 0
+    late: int = 0
+
+
+class Figures:
+    """What queries know of their own states, told with Spark's figures of the batch (progress.py)."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._by_query: dict[str, StateFigures] = {}
+
+    def tell(self, query: str, *, records: int, rows: int, size: int, late: int = 0) -> None:
+        """After a batch."""
+        with self._lock:
+            self._by_query[query] = StateFigures(records, rows, size, late)
+
+    def of(self, query: str) -> StateFigures:
+        """The newest."""
+        with self._lock:
+            return self._by_query.get(query, StateFigures())
 
 
 def start(
@@ -47,49 +115,3 @@ def start(
         .foreachBatch(sink)
         .start()
     )
-
-
-def per_market(session: SparkSession, settings: StreamingSettings, step: Step) -> DataFrame:
-    """Rows (OUT_SCHEMA) that `step` emits for each market of the trades topic, its state kept by Spark."""
-    decoded = decode(read_kafka(session, settings, [settings.topics.trades]))
-    grouped = market_events(decoded).groupBy("market")
-    return grouped.applyInPandasWithState(
-        _stateful(step), OUT_SCHEMA, STATE_SCHEMA, "append", GroupStateTimeout.NoTimeout
-    )
-
-
-def _stateful(step: Step) -> Callable[..., Iterator[pd.DataFrame]]:
-    def update(key: tuple[str], chunks: Iterable[pd.DataFrame], state: GroupState) -> Iterator[pd.DataFrame]:
-        import pandas as pd  # noqa: PLC0415 - in Spark's Python worker only; the driver never needs it
-
-        market = str(key[0])
-        events = pl.concat([pl.from_pandas(chunk) for chunk in chunks])
-        new_state, rows = step(market, state.get[0] if state.exists else None, events)
-        state.update((new_state,))
-        if rows:
-            yield pd.DataFrame(
-                {
-                    "kind": [kind for kind, _ in rows],
-                    "market": [market] * len(rows),
-                    "row": [msgspec.json.encode(row).decode() for _, row in rows],
-                }
-            )
-
-    return update
-
-
-def rows_of(emitted: DataFrame, kind: str, columns: Iterable[ContractColumn]) -> DataFrame:
-    """The emitted rows of a kind as typed columns. Times travel as microseconds; venue and symbol as the market."""
-    wanted = list(columns)
-    ddl = ", ".join(f"{c.name} {'bigint' if c.type == 'timestamp' else c.type}" for c in wanted)
-    parsed = emitted.where(F.col("kind") == kind).withColumn("r", F.from_json("row", ddl))
-    return parsed.select(*[_column(c).alias(c.name) for c in wanted])
-
-
-def _column(column: ContractColumn) -> Column:
-    if column.name == "venue":
-        return F.split_part("market", F.lit(":"), F.lit(1))
-    if column.name == "symbol":
-        return F.split_part("market", F.lit(":"), F.lit(2))
-    field = F.col(f"r.{column.name}")
-    return F.timestamp_micros(field) if column.type == "timestamp" else field

@@ -30,7 +30,10 @@ _PARKINSON = 2 * math.sqrt(math.log(2))
 
 
 class Partial(msgspec.Struct, array_like=True):
-    """Part of a window's trades, folded. Merging is associative and commutative but for the last bits of the sums."""
+    """Part of a window's trades, folded. Merging is associative and commutative but for the last bits of the sums.
+
+    `first_id` and `last_id` are what orders the trades: their ids, or the event times of `unnumbered` ones.
+    """
 
     count: int
     first_id: int
@@ -43,6 +46,7 @@ class Partial(msgspec.Struct, array_like=True):
     quote: float
     buy: float
     rest: int
+    unnumbered: int = 0
 
     def merge(self, other: Partial) -> Partial:
         """Both parts as one. Open and close are those of the least and the greatest trade id."""
@@ -58,6 +62,7 @@ class Partial(msgspec.Struct, array_like=True):
             quote=self.quote + other.quote,
             buy=self.buy + other.buy,
             rest=self.rest + other.rest,
+            unnumbered=self.unnumbered + other.unnumbered,
         )
 
 
@@ -70,15 +75,23 @@ class Before(msgspec.Struct, array_like=True):
 
 def fold(trades: pl.DataFrame, window_us: int = MINUTE_US) -> dict[int, Partial]:
     """Fold a market's trades (TRADE_SCHEMA, one row per id) into partial bars by window start."""
+    return fold_all(trades.with_columns(market=pl.lit("")), window_us).get("", {})
+
+
+def fold_all(trades: pl.DataFrame, window_us: int = MINUTE_US) -> dict[str, dict[int, Partial]]:
+    """Fold the trades of markets (market, TRADE_SCHEMA; a row per id) into partial bars, by market and window."""
     if trades.is_empty():
         return {}
+    is_numbered = pl.col("trade_id") >= 0
+    order = pl.when(is_numbered).then("trade_id").otherwise("event_time")
     folded = (
-        trades.sort("trade_id")
-        .group_by(window=pl.col("event_time") - pl.col("event_time") % window_us)
+        trades.with_columns(order=order, window=pl.col("event_time") - pl.col("event_time") % window_us)
+        .sort("market", "order", maintain_order=True)
+        .group_by("market", "window")
         .agg(
             pl.len().alias("count"),
-            pl.col("trade_id").first().alias("first_id"),
-            pl.col("trade_id").last().alias("last_id"),
+            pl.col("order").first().alias("first_id"),
+            pl.col("order").last().alias("last_id"),
             pl.col("price").first().alias("open"),
             pl.col("price").last().alias("close"),
             pl.col("price").max().alias("high"),
@@ -87,9 +100,13 @@ def fold(trades: pl.DataFrame, window_us: int = MINUTE_US) -> dict[int, Partial]
             (pl.col("price") * pl.col("quantity")).sum().alias("quote"),
             pl.col("quantity").filter(pl.col("is_buy")).sum().alias("buy"),
             pl.col("is_rest").sum().alias("rest"),
+            (~is_numbered).sum().alias("unnumbered"),
         )
     )
-    return {row[0]: Partial(*row[1:]) for row in folded.iter_rows()}
+    found: dict[str, dict[int, Partial]] = {}
+    for row in folded.iter_rows():
+        found.setdefault(row[0], {})[row[1]] = Partial(*row[2:])
+    return found
 
 
 def merge_into(partials: dict[int, Partial], more: Mapping[int, Partial]) -> None:
@@ -117,6 +134,7 @@ def finish(
     times = {"window_start": window_start, "window_end": window_start + window_us}
     if partial is None:
         return times | _without_trades(before, unproven) if before else None
+    is_numbered = not partial.unnumbered
     spanned = partial.last_id - before.last_id if before and before.last_id < partial.last_id else 0
     spanned = max(spanned, partial.last_id - partial.first_id + 1)
     completeness, reason = _completeness(partial, before, missing, unproven)
@@ -132,8 +150,8 @@ def finish(
         "trade_count": partial.count,
         "return_pct": 100 * (partial.close / before.close - 1) if before else None,
         "volatility_pct": 100 * math.log(partial.high / partial.low) / _PARKINSON,
-        "first_trade_id": partial.first_id,
-        "last_trade_id": partial.last_id,
+        "first_trade_id": partial.first_id if is_numbered else None,
+        "last_trade_id": partial.last_id if is_numbered else None,
         "coverage_pct": 100 * (1 - missing / spanned),
         "completeness": completeness,
         "completeness_reason": reason,
@@ -165,6 +183,8 @@ def _without_trades(before: Before, unproven: str) -> dict[str, Any]:
 def _completeness(partial: Partial, before: Before | None, missing: int, unproven: str) -> tuple[str, str]:
     if missing:
         return "partial", f"{missing} trade ids missing"
+    if partial.unnumbered:
+        return "partial", "the venue gave no trade ids: nothing proves that none is missing"
     if before is None:
         return "partial", "first window of this market: trades before its first id are unknown"
     if unproven:

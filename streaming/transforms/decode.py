@@ -1,16 +1,34 @@
 """From Kafka's bytes to typed rows: one decoding for every query, so that all see the same good and bad records.
 
-A record is never dropped: `decode` gives each one a `target` (the bronze table that it belongs to) and, for
-`rejected`, a reason. What is checked here is what any producer, ours or another's, may get wrong on our topics.
+A record is never dropped: each one becomes a row of one bronze table, `bronze.rejected` with a reason among them. The
+form of the events is contracts.events', whose own decoder reads them; what is checked here beyond it is what any
+producer, ours or another's, may get wrong on our topics. Pure: frames in, frames out; runs in Spark's Python workers.
 """
 
 from __future__ import annotations
 
-from pyspark.sql import Column, DataFrame
-from pyspark.sql import functions as F
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from operator import attrgetter
+from typing import Any
 
+import msgspec
+import polars as pl
+
+from crypto_intel.contracts import events
 from crypto_intel.contracts.columns import Table
-from crypto_intel.contracts.events import FUTURE_TOLERANCE_S
+from crypto_intel.contracts.events import (
+    FUTURE_TOLERANCE_S,
+    MAX_RAW_BYTES,
+    Article,
+    Event,
+    FeedStatus,
+    Heartbeat,
+    Quote,
+    Rejected,
+    Trade,
+)
 from crypto_intel.contracts.symbols import SYMBOL_PATTERN
 from crypto_intel.contracts.tables import (
     BRONZE_FEED_STATUS,
@@ -20,230 +38,327 @@ from crypto_intel.contracts.tables import (
     BRONZE_TRADES,
     VENUES,
 )
+from streaming.errors import RejectedInput
+from streaming.transforms.frames import TIME, schema_of
 
-_CORRUPT = "_corrupt"
+Reader = Callable[[bytes], Event]
+"""Reads a record's value; raises RejectedInput with one of a few reasons where it can not."""
 
-WIRE_SCHEMA = f"""
-    kind string, venue string, symbol string, symbols array<string>, event_time bigint, received_at bigint,
-    trade_id bigint, price string, quantity string, taker_side string, origin string, ended boolean,
-    bid string, ask string, volume_24h string, market_cap_usd string,
-    article_id string, source string, url string, title string, summary string, content string, tags array<string>,
-    published_at bigint, first_seen_at bigint, language string,
-    status string, stream string, first_id bigint, last_id bigint, detail string,
-    stage string, place string, reason string, raw string, {_CORRUPT} string
-"""
-"""Every field of every kind of event that ends in bronze (contracts.events), as JSON has it."""
+BRONZE = (BRONZE_TRADES, BRONZE_QUOTES, BRONZE_NEWS, BRONZE_REJECTED, BRONZE_FEED_STATUS)
+"""The tables in the order of writing, which is relied on: feed_status comes behind trades and news, so that a heartbeat
+in the lake says that what it vouches for is there too."""
 
-DECIMAL = "decimal(38,18)"
+_DECIMAL = pl.Decimal(38, 18)
 _EXACT_DECIMAL = r"^\d{1,20}(\.\d{1,18})?$"
-"""What fits DECIMAL without rounding. No sign, no exponent, no NaN."""
-
-_REQUIRED = {
-    "trade": ("venue", "symbol", "trade_id", "price", "quantity", "taker_side", "event_time", "received_at"),
-    "quote": ("venue", "symbol", "price", "event_time", "received_at"),
-    "article": ("article_id", "source", "url", "title", "published_at", "first_seen_at"),
-    "heartbeat": ("venue", "symbols", "event_time", "received_at"),
-    "feed_status": ("venue", "status", "event_time", "received_at"),
-    "rejected": ("stage", "place", "reason", "received_at"),
-}
-_TARGETS = {
-    "trade": BRONZE_TRADES,
-    "quote": BRONZE_QUOTES,
-    "article": BRONZE_NEWS,
-    "heartbeat": BRONZE_FEED_STATUS,
-    "feed_status": BRONZE_FEED_STATUS,
-    "rejected": BRONZE_REJECTED,
-}
+"""What fits DECIMAL(38,18) without rounding. No sign, no exponent, no NaN."""
 _LAST_SECOND_US = 253_402_300_799 * 1_000_000
 """9999-12-31: what lies beyond is no time that any table can hold."""
 
-
-def decode(records: DataFrame) -> DataFrame:
-    """Decode Kafka records (key, value, topic, partition, offset, timestamp).
-
-    Returns:
-        A row per record: `e` (struct of WIRE_SCHEMA), `fault` (null, or why it can not be used), `target` (name of
-        its bronze table), and the record's own columns, unchanged.
-    """
-    options = {"mode": "PERMISSIVE", "columnNameOfCorruptRecord": _CORRUPT}
-    text = F.col("value").cast("string")
-    parsed = records.withColumn("e", F.from_json(text, WIRE_SCHEMA, options))
-    with_fault = parsed.withColumn("fault", _fault())
-    target = F.coalesce(*[F.when(F.col("e.kind") == kind, table.name) for kind, table in _TARGETS.items()])
-    return with_fault.withColumn(
-        "target", F.when(F.col("fault").isNotNull(), F.lit(BRONZE_REJECTED.name)).otherwise(target)
-    )
-
-
-def _fault() -> Column:
-    # First that applies. Each is one short word, the same for the same fault.
-    kind = F.col("e.kind")
-    return F.coalesce(
-        _when(F.col("value").isNull(), "empty"),
-        _when(~F.expr("is_valid_utf8(CAST(value AS STRING))"), "not_utf8"),
-        _when(F.expr("try_parse_json(CAST(value AS STRING)) IS NULL"), "malformed_json", only_if=_is_corrupt()),
-        _when(_is_corrupt(), "wrong_type"),
-        _when(kind.isNull() | ~kind.isin(*_REQUIRED), "unknown_kind"),
-        *[_when((kind == name) & _lacks(fields), "missing_field") for name, fields in _REQUIRED.items()],
-        _when(F.col("e.venue").isNotNull() & ~F.col("e.venue").isin(*VENUES), "unknown_venue"),
-        _when(kind.isin("trade", "quote") & ~F.col("e.symbol").rlike(SYMBOL_PATTERN), "unknown_symbol"),
-        _when((kind == "trade") & (F.col("e.trade_id") < 0), "bad_trade_id"),
-        _when(kind.isin("trade", "quote") & ~_positive("e.price"), "bad_price"),
-        _when((kind == "trade") & ~_positive("e.quantity"), "bad_quantity"),
-        _when((kind == "trade") & ~F.col("e.taker_side").isin("buy", "sell"), "bad_side"),
-        _when((kind == "trade") & ~F.coalesce(F.col("e.origin"), F.lit("ws")).isin("ws", "rest"), "bad_origin"),
-        *[_when(_no_time(name), "bad_time") for name in ("event_time", "received_at", "published_at", "first_seen_at")],
-        _when(_is_future("event_time", "received_at"), "future_time"),
-        _when(_is_future("published_at", "first_seen_at"), "future_time"),
-    )
-
-
-def _when(condition: Column, reason: str, *, only_if: Column | None = None) -> Column:
-    # A null condition is no fault: fields that may be absent compare to null.
-    return F.when(condition if only_if is None else only_if & condition, F.lit(reason))
-
-
-def _is_corrupt() -> Column:
-    return F.col("e").isNull() | F.col(f"e.{_CORRUPT}").isNotNull()
-
-
-def _lacks(fields: tuple[str, ...]) -> Column:
-    lacking = F.lit(False)
-    for field in fields:
-        lacking = lacking | F.col(f"e.{field}").isNull()
-    return lacking
-
-
-def _positive(column: str) -> Column:
-    return F.coalesce(
-        F.col(column).rlike(_EXACT_DECIMAL) & (F.col(column).try_cast(DECIMAL) > 0),
-        F.lit(False),
-    )
-
-
-def _no_time(field: str) -> Column:
-    return (F.col(f"e.{field}") <= 0) | (F.col(f"e.{field}") > _LAST_SECOND_US)
-
-
-def _is_future(field: str, clock: str) -> Column:
-    # Producers refuse these; on a topic written by others they would shut every window of the market.
-    return F.col(f"e.{field}") > F.col(f"e.{clock}") + FUTURE_TOLERANCE_S * 1_000_000
-
-
-def _time(field: str) -> Column:
-    return F.timestamp_micros(f"e.{field}")
-
-
-def _lineage() -> list[Column]:
-    return [
-        F.col("topic").alias("kafka_topic"),
-        F.col("partition").alias("kafka_partition"),
-        F.col("offset").alias("kafka_offset"),
-        F.col("timestamp").alias("kafka_time"),
-    ]
-
-
-def _rows(decoded: DataFrame, table: Table, columns: dict[str, Column]) -> DataFrame:
-    # Columns not named in `columns` are the event's own fields of that name.
-    lineage = {"kafka_topic", "kafka_partition", "kafka_offset", "kafka_time"}
-    own = [
-        columns.get(c.name, F.col(f"e.{c.name}")).cast(c.type).alias(c.name)
-        for c in table.columns
-        if c.name not in lineage and c.name not in table.partition_by
-    ]
-    rows = decoded.where(F.col("target") == table.name).select(*own, *_lineage())
-    day = F.to_date(F.col(table.time_column or "received_at"))
-    return rows.withColumn("event_date", day).select(*table.column_names)
-
-
-def trades(decoded: DataFrame) -> DataFrame:
-    """Rows of bronze.trades among decoded records."""
-    times = {name: _time(name) for name in ("event_time", "received_at")}
-    return _rows(decoded, BRONZE_TRADES, {**times, "origin": F.coalesce("e.origin", F.lit("ws"))})
-
-
-def quotes(decoded: DataFrame) -> DataFrame:
-    """Rows of bronze.quotes among decoded records."""
-    optional = {name: F.col(f"e.{name}").try_cast(DECIMAL) for name in ("bid", "ask", "volume_24h", "market_cap_usd")}
-    return _rows(decoded, BRONZE_QUOTES, {**optional, **{n: _time(n) for n in ("event_time", "received_at")}})
-
-
-def news(decoded: DataFrame) -> DataFrame:
-    """Rows of bronze.news among decoded records."""
-    times = {name: _time(name) for name in ("event_time", "published_at", "first_seen_at")}
-    texts = {name: F.coalesce(F.col(f"e.{name}"), F.lit("")) for name in ("summary", "content")}
-    lists = {name: F.coalesce(F.col(f"e.{name}"), F.array().cast("array<string>")) for name in ("tags", "symbols")}
-    return _rows(decoded, BRONZE_NEWS, {**times, **texts, **lists})
-
-
-def feed_status(decoded: DataFrame) -> DataFrame:
-    """Rows of bronze.feed_status among decoded records: statuses, and the heartbeats of every topic."""
-    is_beat = F.col("e.kind") == "heartbeat"
-    beat = F.when(F.coalesce(F.col("e.ended"), F.lit(False)), "ended").otherwise("heartbeat")
-    return _rows(
-        decoded,
-        BRONZE_FEED_STATUS,
-        {
-            "status": F.when(is_beat, beat).otherwise(F.col("e.status")),
-            "stream": F.coalesce(F.when(is_beat, F.col("topic")).otherwise(F.col("e.stream")), F.lit("")),
-            "detail": F.coalesce(F.col("e.detail"), F.lit("")),
-            "event_time": _time("event_time"),
-            "received_at": _time("received_at"),
-        },
-    )
-
-
-def rejected(decoded: DataFrame) -> DataFrame:
-    """Rows of bronze.rejected among decoded records: dead letters, and records that `decode` found fault with."""
-    ours = F.col("fault").isNotNull()
-    place = F.concat("topic", F.lit("["), "partition", F.lit("]@"), "offset")
-    return _rows(
-        decoded,
-        BRONZE_REJECTED,
-        {
-            "stage": F.when(ours, "ingest").otherwise(F.col("e.stage")),
-            "place": F.when(ours, place).otherwise(F.col("e.place")),
-            "reason": F.when(ours, F.col("fault")).otherwise(F.col("e.reason")),
-            "detail": F.when(ours, F.lit("")).otherwise(F.coalesce(F.col("e.detail"), F.lit(""))),
-            "raw": F.when(ours, F.substring("value", 1, 262_144)).otherwise(F.expr("try_to_binary(e.raw, 'base64')")),
-            "received_at": F.when(ours, F.col("timestamp")).otherwise(_time("received_at")),
-        },
-    )
-
-
-BRONZE = {
-    BRONZE_TRADES: trades,
-    BRONZE_QUOTES: quotes,
-    BRONZE_NEWS: news,
-    BRONZE_REJECTED: rejected,
-    BRONZE_FEED_STATUS: feed_status,
+TRADE_EVENTS = {
+    "market": pl.String,
+    "trade_id": pl.Int64,
+    "price": pl.Float64,
+    "quantity": pl.Float64,
+    "is_buy": pl.Boolean,
+    "is_rest": pl.Boolean,
+    "event_time": pl.Int64,
 }
-"""Each bronze table and what selects its rows among decoded records.
+"""Good trades as the stateful steps take them: market is `venue:symbol`, event_time in microseconds."""
 
-The order is that of writing and is relied on: feed_status comes behind trades and news, so that a heartbeat in the
-lake says that what it vouches for is there too."""
+BEATS = {"market": pl.String, "event_time": pl.Int64, "ended": pl.Boolean}
+"""Heartbeats, a row for each market that they name."""
 
 
-def market_events(decoded: DataFrame) -> DataFrame:
-    """Trades, and heartbeats once for each market that they name, as the stateful operators take them.
+@dataclass(frozen=True)
+class Records:
+    """Records of one partition, in order of offset. `offsets` and `times_ms` (Kafka's own time) are Int64."""
 
-    Returns:
-        market (`venue:symbol`), kafka_partition, is_trade, then bars.TRADE_SCHEMA's columns (null for heartbeats but
-        event_time, microseconds), and ended.
+    topic: str
+    partition: int
+    values: Sequence[bytes]
+    offsets: pl.Series
+    times_ms: pl.Series
+
+    @classmethod
+    def of(cls, topic: str, partition: int, rows: pl.DataFrame) -> Records:
+        """From the columns of Spark's Kafka source: value, offset, timestamp."""
+        values = rows["value"].fill_null(b"").to_list()
+        return cls(topic, partition, values, rows["offset"].cast(pl.Int64), rows["timestamp"].dt.epoch("ms"))
+
+    @property
+    def name(self) -> str:
+        """`topic/partition`."""
+        return f"{self.topic}/{self.partition}"
+
+    def origin(self) -> pl.DataFrame:
+        """Where each record stood: the contract's lineage columns."""
+        return pl.DataFrame({"kafka_offset": self.offsets, "_ms": self.times_ms}).select(
+            kafka_topic=pl.lit(self.topic),
+            kafka_partition=pl.lit(self.partition, pl.Int32),
+            kafka_offset="kafka_offset",
+            kafka_time=(pl.col("_ms") * 1000).cast(TIME),
+        )
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """The records of one partition of one topic.
+
+    Attributes:
+        bronze: rows by table; tables without rows are absent.
+        trades: TRADE_EVENTS, in order of offset.
+        beats: BEATS.
     """
-    good = decoded.where(F.col("fault").isNull() & F.col("e.kind").isin("trade", "heartbeat"))
-    is_trade = F.col("e.kind") == "trade"
-    symbol = F.explode(F.when(is_trade, F.array("e.symbol")).otherwise(F.col("e.symbols")))
-    exploded = good.withColumn("market_symbol", symbol)
-    return exploded.select(
-        F.concat_ws(":", "e.venue", "market_symbol").alias("market"),
-        F.col("partition").alias("kafka_partition"),
-        (F.col("e.kind") == "trade").alias("is_trade"),
-        F.coalesce("e.trade_id", F.lit(-1)).alias("trade_id"),
-        F.coalesce(F.col("e.price").try_cast("double"), F.lit(0.0)).alias("price"),
-        F.coalesce(F.col("e.quantity").try_cast("double"), F.lit(0.0)).alias("quantity"),
-        F.coalesce(F.col("e.taker_side") == "buy", F.lit(False)).alias("is_buy"),
-        F.coalesce(F.col("e.origin") == "rest", F.lit(False)).alias("is_rest"),
-        F.col("e.event_time").alias("event_time"),
-        F.coalesce("e.ended", F.lit(False)).alias("ended"),
+
+    bronze: dict[Table, pl.DataFrame]
+    trades: pl.DataFrame
+    beats: pl.DataFrame
+
+
+def read_event(value: bytes) -> Event:
+    """An event as contracts.events writes it.
+
+    Raises:
+        RejectedInput: empty, not_utf8, malformed_json, wrong_type, unknown_kind, missing_field, bad_side, bad_origin.
+    """
+    try:
+        return events.decode(value)
+    except msgspec.ValidationError as error:
+        raise RejectedInput(_invalid(str(error)), str(error)[:200]) from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise RejectedInput(_unreadable(value), str(error)[:200]) from error
+
+
+_INVALID = (
+    (re.compile(r"required field `kind`|- at `\$\.kind`"), "unknown_kind"),
+    (re.compile("required field"), "missing_field"),
+    (re.compile(r"- at `\$\.taker_side`"), "bad_side"),
+    (re.compile(r"- at `\$\.origin`"), "bad_origin"),
+)
+
+
+def _invalid(message: str) -> str:
+    return next((reason for pattern, reason in _INVALID if pattern.search(message)), "wrong_type")
+
+
+def _unreadable(value: bytes) -> str:
+    if not value:
+        return "empty"
+    try:
+        value.decode()
+    except UnicodeDecodeError:
+        return "not_utf8"
+    return "malformed_json"
+
+
+@dataclass
+class _Sorted:
+    """Events of each kind with their places among the records, and what is wrong with the others."""
+
+    events: dict[type, list[Any]]
+    places: dict[type, list[int]]
+    faults: list[tuple[int, str, str]]
+
+
+def decode(records: Records, read: Reader = read_event) -> Decoded:
+    """Decode the records of a partition; `read` reads one value."""
+    values = records.values
+    found = _read_all(values, read)
+    origin = records.origin()
+    bronze: dict[Table, list[pl.DataFrame]] = {}
+    bronze[BRONZE_TRADES] = [_checked(_frame(found, Trade, origin), _TRADE_CHECKS, found)]
+    bronze[BRONZE_QUOTES] = [_checked(_frame(found, Quote, origin), _QUOTE_CHECKS, found)]
+    bronze[BRONZE_NEWS] = [_checked(_frame(found, Article, origin), _NEWS_CHECKS, found)]
+    beats = _checked(_frame(found, Heartbeat, origin), _FEED_CHECKS, found)
+    statuses = _checked(_frame(found, FeedStatus, origin), _FEED_CHECKS, found)
+    bronze[BRONZE_FEED_STATUS] = [statuses, _beat_rows(beats, records.topic)]
+    letters = _checked(_frame(found, Rejected, origin), _LETTER_CHECKS, found)
+    bronze[BRONZE_REJECTED] = [letters, _own_rejects(found, values, origin)]
+    return Decoded(
+        bronze={table: rows for table, parts in bronze.items() if (rows := _rows(table, parts)).height},
+        trades=_trade_events(bronze[BRONZE_TRADES][0]),
+        beats=_beat_events(beats),
     )
+
+
+def _read_all(values: Sequence[bytes], read: Reader) -> _Sorted:
+    try:
+        read_events: list[Event | None] = list(map(read, values))
+        faults: list[tuple[int, str, str]] = []
+    except RejectedInput:  # rare: one by one
+        read_events, faults = _read_each(values, read)
+    kinds = set(map(type, read_events)) - {type(None)}
+    places = {kind: [i for i, event in enumerate(read_events) if type(event) is kind] for kind in kinds}
+    faults += [(place, "unknown_kind", "alerts do not belong here") for place in places.pop(events.Alert, [])]
+    return _Sorted({kind: [read_events[i] for i in at] for kind, at in places.items()}, places, faults)
+
+
+def _read_each(values: Sequence[bytes], read: Reader) -> tuple[list[Event | None], list[tuple[int, str, str]]]:
+    read_events: list[Event | None] = []
+    faults: list[tuple[int, str, str]] = []
+    for place, value in enumerate(values):
+        try:
+            read_events.append(read(value))
+        except RejectedInput as fault:
+            read_events.append(None)
+            faults.append((place, fault.reason, fault.detail))
+    return read_events, faults
+
+
+_WIRE: dict[type, dict[str, Any]] = {}
+
+
+def _wire_schema(kind: type[msgspec.Struct]) -> dict[str, Any]:
+    # Polars types of an event's fields as they are on the wire: decimals and names are text, times are integers.
+    if kind not in _WIRE:
+        _WIRE[kind] = {field.name: _wire_type(str(field.type)) for field in msgspec.structs.fields(kind)}
+    return _WIRE[kind]
+
+
+def _wire_type(annotation: str) -> Any:
+    if "tuple" in annotation:
+        return pl.List(pl.String)
+    if "bytes" in annotation:
+        return pl.Binary
+    if "bool" in annotation:
+        return pl.Boolean
+    if "float" in annotation:
+        return pl.Float64
+    return pl.Int64 if "int" in annotation else pl.String
+
+
+def _frame(found: _Sorted, kind: type[msgspec.Struct], origin: pl.DataFrame) -> pl.DataFrame:
+    """The events of a kind: their fields as on the wire, then where they stood in Kafka, and `place`."""
+    rows = found.events.get(kind, [])
+    places = pl.Series("place", found.places.get(kind, []), pl.UInt32)
+    fields = {name: list(map(attrgetter(name), rows)) for name in _wire_schema(kind)}
+    frame = pl.DataFrame(fields, schema=_wire_schema(kind), strict=True)
+    return frame.hstack(origin if places.len() == origin.height else origin[places]).with_columns(places)
+
+
+# --- what is checked beyond the form: (condition of a fault, reason), the first that holds counts ------------------
+
+_Check = tuple[pl.Expr, str]
+
+
+def _not_positive(column: str) -> pl.Expr:
+    text = pl.col(column)
+    return ~(text.str.contains(_EXACT_DECIMAL) & text.str.contains("[1-9]"))
+
+
+def _no_time(column: str) -> pl.Expr:
+    return ~pl.col(column).is_between(1, _LAST_SECOND_US)
+
+
+def _is_future(column: str, clock: str) -> pl.Expr:
+    # Producers refuse these; on a topic written by others they would shut every window of the market.
+    return pl.col(column) > pl.col(clock) + FUTURE_TOLERANCE_S * 1_000_000
+
+
+_VENUE: _Check = (~pl.col("venue").is_in(list(VENUES)), "unknown_venue")
+_MARKET: list[_Check] = [_VENUE, (~pl.col("symbol").str.contains(SYMBOL_PATTERN), "unknown_symbol")]
+_TIMES: list[_Check] = [
+    (_no_time("event_time") | _no_time("received_at"), "bad_time"),
+    (_is_future("event_time", "received_at"), "future_time"),
+]
+_TRADE_CHECKS: list[_Check] = [
+    *_MARKET,
+    (_not_positive("price"), "bad_price"),
+    (_not_positive("quantity"), "bad_quantity"),
+    *_TIMES,
+]
+_QUOTE_CHECKS: list[_Check] = [*_MARKET, (_not_positive("price"), "bad_price"), *_TIMES]
+_NEWS_CHECKS: list[_Check] = [
+    (_no_time("published_at") | _no_time("first_seen_at"), "bad_time"),
+    (pl.col("event_time").is_not_null() & _no_time("event_time"), "bad_time"),
+    (_is_future("published_at", "first_seen_at"), "future_time"),
+]
+_FEED_CHECKS: list[_Check] = [_VENUE, *_TIMES]
+_LETTER_CHECKS: list[_Check] = [(_no_time("received_at"), "bad_time")]
+
+
+def _checked(frame: pl.DataFrame, checks: Iterable[_Check], found: _Sorted) -> pl.DataFrame:
+    """The good rows; what is wrong with the others goes to the faults."""
+    if frame.is_empty():
+        return frame
+    reason = pl.coalesce(*(pl.when(condition).then(pl.lit(reason)) for condition, reason in checks))
+    judged = frame.with_columns(_reason=reason)
+    bad = judged.filter(pl.col("_reason").is_not_null())
+    if bad.is_empty():
+        return frame
+    found.faults += [(place, why, "") for place, why in bad.select("place", "_reason").iter_rows()]
+    return judged.filter(pl.col("_reason").is_null()).drop("_reason")
+
+
+# --- rows of the tables --------------------------------------------------------------------------------------------
+
+
+def _rows(table: Table, parts: list[pl.DataFrame]) -> pl.DataFrame:
+    schema = schema_of(table)
+    return pl.concat([_fit(part, table, schema) for part in parts])
+
+
+def _fit(frame: pl.DataFrame, table: Table, schema: dict[str, Any]) -> pl.DataFrame:
+    def fitted(name: str) -> pl.Expr:
+        return _fitted(pl.col(name), schema[name], frame.schema[name]).alias(name)
+
+    day = table.partition_by[0]
+    typed = frame.select(fitted(name) for name in table.column_names if name != day)
+    return typed.with_columns(pl.col(table.time_column or "received_at").dt.date().alias(day)).select(
+        table.column_names
+    )
+
+
+def _fitted(column: pl.Expr, wanted: Any, has: Any) -> pl.Expr:
+    if wanted == has:
+        return column
+    # An optional number that does not fit is absent; required ones have been checked.
+    if wanted == _DECIMAL:
+        return pl.when(column.str.contains(_EXACT_DECIMAL)).then(column).cast(_DECIMAL, strict=False)
+    return column.cast(wanted, strict=wanted != pl.Float64)
+
+
+def _beat_rows(beats: pl.DataFrame, topic: str) -> pl.DataFrame:
+    ids = {name: pl.lit(None, pl.Int64) for name in ("first_id", "last_id")}
+    return beats.with_columns(
+        **ids,
+        status=pl.when("ended").then(pl.lit("ended")).otherwise(pl.lit("heartbeat")),
+        stream=pl.lit(topic),
+        symbol=pl.lit(None, pl.String),
+        detail=pl.lit(""),
+    )
+
+
+def _own_rejects(found: _Sorted, values: Sequence[bytes], origin: pl.DataFrame) -> pl.DataFrame:
+    faults = sorted(found.faults)
+    at = origin[[place for place, _, _ in faults]]
+    where = pl.format("{}[{}]@{}", "kafka_topic", "kafka_partition", "kafka_offset")
+    return at.with_columns(
+        stage=pl.lit("ingest"),
+        place=where,
+        reason=pl.Series([reason for _, reason, _ in faults], dtype=pl.String),
+        detail=pl.Series([detail for _, _, detail in faults], dtype=pl.String),
+        raw=pl.Series([values[place][:MAX_RAW_BYTES] for place, _, _ in faults], dtype=pl.Binary),
+        received_at="kafka_time",
+    )
+
+
+def _market() -> pl.Expr:
+    return pl.concat_str("venue", "symbol", separator=":").alias("market")
+
+
+def _trade_events(trades: pl.DataFrame) -> pl.DataFrame:
+    return trades.select(
+        _market(),
+        "trade_id",
+        pl.col("price").cast(pl.Float64),
+        pl.col("quantity").cast(pl.Float64),
+        is_buy=pl.col("taker_side") == "buy",
+        is_rest=pl.col("origin") == "rest",
+        event_time="event_time",
+    )
+
+
+def _beat_events(beats: pl.DataFrame) -> pl.DataFrame:
+    named = beats.select("venue", "event_time", "ended", symbol="symbols").explode("symbol")
+    return named.filter(pl.col("symbol").is_not_null()).select(_market(), "event_time", "ended")

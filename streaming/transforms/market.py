@@ -1,16 +1,17 @@
-"""One market's windows over time: what is open, what closes, what came too late.
+"""Windows of markets over time: what is open, what closes, what came too late.
 
-The state machine behind the stream's bars, and, given an hour at once, behind the batch's: both call `advance`.
-It is a function of the market's own records in the order of its Kafka partition, so neither other markets nor the
-size of a batch change its output. Times are integers, microseconds since 1970-01-01 UTC.
+The state machine behind the stream's bars, and, given an hour at once, behind the batch's: both call `advance_all`.
+A market is a function of its own records in the order of its Kafka partition, so other markets do not change its
+output; they only share the arithmetic, which is done for all markets of a partition at once. Times are integers,
+microseconds since 1970-01-01 UTC.
 
-The market's clock is the greatest event time among its trades and its feed's heartbeats. A window closes when the
+A market's clock is the greatest event time among its trades and its feed's heartbeats. A window closes when the
 clock is `delay_us` past its end, or when the feed ended. Closed windows are written once and never again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -26,9 +27,10 @@ from streaming.transforms.bars import (
     Before,
     Partial,
     finish,
-    fold,
+    fold_all,
     merge_into,
 )
+from streaming.transforms.unseen import seen_runs, unseen
 
 SILENCE_US = 15_000_000
 """Feeds beat every 2 s of their own time: this long without a sign of life means trades may have been missed."""
@@ -40,13 +42,13 @@ MAX_SILENCES = 1_000
 class MarketState(msgspec.Struct, array_like=True):
     """What a market must remember between batches; small, however many trades there were."""
 
-    partition: int = -1
     clock_us: int = 0
     alive_from_us: int = 0
     alive_us: int = 0
     ended: bool = False
     closed_us: int = 0
     seen: list[tuple[int, int]] = []
+    digests: dict[int, int] = {}
     minutes: dict[int, Partial] = {}
     fives: dict[int, Partial] = {}
     before_minute: Before | None = None
@@ -69,62 +71,99 @@ class Closed(msgspec.Struct):
     late: list[dict[str, Any]] = []
 
 
+ONE = "one"
+
+
 def advance(state: MarketState, trades: pl.DataFrame, signals: Signals, *, delay_us: int) -> Closed:
-    """Take a batch of a market's records into its state and return what it finished.
+    """`advance_all` for one market: trades are bars.TRADE_SCHEMA."""
+    beats = pl.DataFrame({"event_time": pl.Series(signals.times, dtype=pl.Int64)}).with_columns(
+        market=pl.lit(ONE), ended=pl.lit(False)
+    )
+    if signals.ended:
+        beats = beats.with_columns(ended=pl.int_range(pl.len()) == pl.len() - 1)
+    return advance_all({ONE: state}, trades.with_columns(market=pl.lit(ONE)), beats, delay_us=delay_us)[ONE]
+
+
+def advance_all(
+    states: Mapping[str, MarketState], trades: pl.DataFrame, beats: pl.DataFrame, *, delay_us: int
+) -> dict[str, Closed]:
+    """Take a batch of records of some markets into their states and return what it finished.
 
     Args:
-        state: changed in place.
-        trades: bars.TRADE_SCHEMA; repeats allowed, in the batch and of earlier batches.
-        signals: heartbeats of the market's own partition.
+        states: of every market that has records here; changed in place.
+        trades: decode.TRADE_EVENTS; repeats allowed, in the batch and of earlier batches.
+        beats: decode.BEATS, of the markets' own partition.
         delay_us: how long a window stays open past its end.
     """
-    closed = Closed()
-    fresh = _unseen(state, trades)
-    on_time = _split_late(state, fresh, closed)
-    merge_into(state.minutes, fold(on_time))
-    state.seen = intervals.union(state.seen, intervals.from_ids(fresh["trade_id"].to_numpy()))
-    _note_life(state, on_time, signals)
-    for start in list(_closing(state, delay_us)):
-        _close_minute(state, start, closed)
-    _forget(state)
+    closed = {market: Closed() for market in states}
+    fresh = unseen(states, trades)
+    on_time = _split_late(states, fresh, closed)
+    for market, partials in fold_all(on_time).items():
+        merge_into(states[market].minutes, partials)
+    for market, runs in seen_runs(fresh).items():
+        states[market].seen = intervals.union(states[market].seen, runs)
+    _note_life(states, on_time, beats)
+    for market, state in states.items():
+        for start in list(_closing(state, delay_us)):
+            _close_minute(state, start, closed[market])
+        _forget(state)
     return closed
 
 
-def _unseen(state: MarketState, trades: pl.DataFrame) -> pl.DataFrame:
-    # The first record of an id counts; a streamed one before one from REST, whichever came first.
-    known = intervals.contains(state.seen, trades["trade_id"].to_numpy())
-    return trades.filter(~pl.Series(known)).sort("trade_id", "is_rest").unique("trade_id", keep="first")
-
-
-def _split_late(state: MarketState, fresh: pl.DataFrame, closed: Closed) -> pl.DataFrame:
-    late = fresh.filter(pl.col("event_time") < state.closed_us)
+def _split_late(states: Mapping[str, MarketState], fresh: pl.DataFrame, closed: Mapping[str, Closed]) -> pl.DataFrame:
+    written = {market: state.closed_us for market, state in states.items() if state.closed_us}
+    if not written or fresh.is_empty():
+        return fresh
+    until = pl.DataFrame(
+        {"market": written.keys(), "_closed": written.values()}, schema_overrides={"_closed": pl.Int64}
+    )
+    marked = fresh.join(until, on="market", how="left", maintain_order="left")
+    is_late = pl.col("event_time") < pl.col("_closed").fill_null(0)
+    late = marked.filter(is_late).drop("_closed")
     if late.is_empty():
         return fresh
-    for start, partial in sorted(fold(late).items()):
-        closed.late.append(
+    for market, partials in fold_all(late).items():
+        closed[market].late += [
             {
                 "window_start": start,
-                "trade_count": partial.count,
-                "first_trade_id": partial.first_id,
-                "last_trade_id": partial.last_id,
+                "trade_count": part.count,
+                "first_trade_id": part.first_id,
+                "last_trade_id": part.last_id,
             }
-        )
-    return fresh.filter(pl.col("event_time") >= state.closed_us)
+            for start, part in sorted(partials.items())
+        ]
+    return marked.filter(~is_late).drop("_closed")
 
 
-def _note_life(state: MarketState, trades: pl.DataFrame, signals: Signals) -> None:
-    streamed = trades.filter(~pl.col("is_rest"))["event_time"].to_numpy()
-    times = np.sort(np.concatenate((streamed, signals.times)))
-    if trades.height:
-        state.clock_us = max(state.clock_us, int(trades["event_time"].max()))  # type: ignore[arg-type]
-    if times.size:
-        state.clock_us = max(state.clock_us, int(times[-1]))
-        state.alive_from_us = state.alive_from_us or int(times[0])
-        previous = np.concatenate(([state.alive_us or times[0]], times[:-1]))
-        for at in np.flatnonzero(times - previous > SILENCE_US):
-            state.silences.append((int(previous[at]), int(times[at])))
-        state.alive_us = max(state.alive_us, int(times[-1]))
-    state.ended = signals.ended or (state.ended and not times.size)
+def _note_life(states: Mapping[str, MarketState], trades: pl.DataFrame, beats: pl.DataFrame) -> None:
+    streamed = trades.filter(~pl.col("is_rest")).select("market", "event_time")
+    signs = pl.concat([streamed, beats.select("market", "event_time")]).sort("market", "event_time")
+    ended = set(beats.filter("ended")["market"].to_list())
+    newest = dict(trades.group_by("market").agg(pl.col("event_time").max()).iter_rows())
+    first_last = signs.group_by("market").agg(
+        pl.col("event_time").min().alias("first"), pl.col("event_time").max().alias("last")
+    )
+    life = {market: (first, last) for market, first, last in first_last.iter_rows()}
+    before = pl.col("event_time").shift().over("market")
+    silences: dict[str, list[tuple[int, int]]] = {}
+    silent = signs.with_columns(before=before).filter(pl.col("event_time") - pl.col("before") > SILENCE_US)
+    for market, until, since in silent.iter_rows():
+        silences.setdefault(market, []).append((since, until))
+    for market, state in states.items():
+        state.clock_us = max(state.clock_us, newest.get(market, 0))
+        if market in life:
+            _live(state, life[market], silences.get(market, []))
+        state.ended = market in ended or (state.ended and market not in life)
+
+
+def _live(state: MarketState, life: tuple[int, int], silences: list[tuple[int, int]]) -> None:
+    first, last = life
+    state.clock_us = max(state.clock_us, last)
+    state.alive_from_us = state.alive_from_us or first
+    if state.alive_us and first - state.alive_us > SILENCE_US:
+        state.silences.append((state.alive_us, first))
+    state.silences += silences
+    state.alive_us = max(state.alive_us, last)
 
 
 def _closing(state: MarketState, delay_us: int) -> Iterator[int]:
@@ -161,7 +200,7 @@ def _finish(
     absent = 0
     if partial:
         first = before.last_id + 1 if before and before.last_id < partial.last_id else partial.first_id
-        absent = intervals.missing(state.seen, first, partial.last_id)
+        absent = 0 if partial.unnumbered else intervals.missing(state.seen, first, partial.last_id)
         is_newer = before is None or partial.last_id > before.last_id
         after = Before(partial.last_id, partial.close) if is_newer else before
     unproven = "" if after and _is_followed(state, after.last_id) else _doubt(state, start, start + window_us)
@@ -189,6 +228,9 @@ def _clock(time_us: int) -> str:
 
 
 def _forget(state: MarketState) -> None:
-    # A silence matters to windows that are not written yet, five-minute ones included.
+    # A silence matters to windows that are not written yet, five-minute ones included; a digest while its trade could
+    # still be taken for a new one of an open window.
     horizon = state.closed_us - FIVE_MINUTES_US
     state.silences = [silence for silence in state.silences if silence[1] > horizon][-MAX_SILENCES:]
+    if state.digests:
+        state.digests = {digest: at for digest, at in state.digests.items() if at >= horizon}

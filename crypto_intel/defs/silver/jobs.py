@@ -4,11 +4,6 @@ from crypto_intel.contracts.tables import SILVER_BARS_1M
 from crypto_intel.observing import TOPICS, streaming_job
 from crypto_intel.specs import key_of
 
-bars = streaming_job(
-    "bars",
-    "Trades into 1-minute and 5-minute bars, each written once when its window closes.",
-    [TOPICS["trades"]],
-)
 bar_news = streaming_job(
     "bar_news", "Bars joined with news within five minutes.", [TOPICS["news"], key_of(SILVER_BARS_1M)]
 )

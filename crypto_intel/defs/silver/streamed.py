@@ -4,5 +4,6 @@ from crypto_intel.contracts.tables import SILVER_BAR_NEWS
 from crypto_intel.observing import JOBS, STREAMED_SILVER_TABLES, streamed_table
 
 tables = [
-    streamed_table(table, JOBS["bar_news" if table is SILVER_BAR_NEWS else "bars"]) for table in STREAMED_SILVER_TABLES
+    streamed_table(table, JOBS["bar_news"] if table is SILVER_BAR_NEWS else JOBS["ingest"])
+    for table in STREAMED_SILVER_TABLES
 ]

@@ -170,7 +170,7 @@ def test_streams_are_observed_with_figures_that_can_be_plotted(  # noqa: PLR0917
     with postgres.connect() as connection:
         connection.execute(
             "INSERT INTO ops.stream_progress (query, batch_id, input_rows, rows_total, rows_per_second, lag_records,"
-            " watermark, state_rows) VALUES ('bars', 7, 10, 100, 5.5, 3, now(), 2), ('other', 1, 1, 1, 1, 1, null, 1)"
+            " watermark, state_rows) VALUES ('ingest', 7, 10, 100, 5.5, 3, now(), 2), ('other', 1, 1, 1, 1, 1, null, 1)"
         )
     parts = {"kafka": KafkaOffsets(bootstrap=kafka_bootstrap), "postgres": postgres}
     first = tick(observe_streams_sensor, **parts)

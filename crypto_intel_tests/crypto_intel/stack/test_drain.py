@@ -12,7 +12,7 @@ DONE = DrainFacts(
     feeds_ended=frozenset({"binance", "newsapi"}),
     kafka_ends={"trades": {0: 10, 1: 5}, "news": {0: 3}},
     queries=[
-        *(QueryFacts(name=name, batch_id=1, end_offsets={"news": {"0": 3}}) for name in ("bars", "bar_news", "live")),
+        *(QueryFacts(name=name, batch_id=1, end_offsets={"news": {"0": 3}}) for name in ("bar_news", "live")),
         QueryFacts(name="ingest", batch_id=9, end_offsets={"trades": {"0": 10, "1": 5}, "news": {"0": 3}}),
         QueryFacts(name="publish", batch_id=4, end_offsets={"silver/bars_1m": {"version": 8, "index": -1}}),
     ],

@@ -15,9 +15,8 @@ AT = datetime(2025, 1, 1, tzinfo=UTC)
 
 
 def article(article_id: str, seen: datetime) -> dict[str, Any]:
-    """A row of bronze.news within the union of tables."""
+    """A row of bronze.news."""
     return {
-        "_served": "articles",
         "article_id": article_id,
         "source": "s",
         "url": "u",
@@ -30,6 +29,8 @@ def article(article_id: str, seen: datetime) -> dict[str, Any]:
         "published_at": AT,
         "first_seen_at": seen,
         "language": None,
+        "cluster_id": None,
+        "sentiment": None,
     }
 
 
@@ -51,34 +52,27 @@ def test_windows_of_new_bars_and_of_new_pairs_are_refreshed_each_once() -> None:
     assert enriched_keys({"articles": bars}) is None
 
 
-def test_a_batch_without_gaps_has_no_feed_rows() -> None:
-    assert feed_rows(pl.DataFrame([article("a", AT)])) is None
+def test_of_the_feeds_states_only_gaps_and_what_became_of_them_are_served() -> None:
+    states = ["connected", "gap", "heartbeat", "repaired", "unrecoverable", "ended"]
+    found = feed_rows(pl.DataFrame({"status": states}).lazy()).collect()
+    assert found["status"].to_list() == ["gap", "repaired", "unrecoverable"]
 
 
 def test_emitted_rows_become_live_markets_and_alerts_that_name_their_source() -> None:
     us = int(AT.timestamp() * 1e6)
-    live = (
-        f'{{"price":1.5,"event_time":{us},"window_start":{us},"open":1,"high":2,"low":1,"close":1.5,"volume_base":3,'
-        f'"volume_quote":4.5,"trade_count":2,"change_1h_pct":null,"change_24h_pct":null,"price_5m_mean":1.5}}'
-    )
-    move = (
-        f'{{"rule":"price_move","direction":"down","window_start":{us},"window_end":{us + 120_000_000},"value":-1.3,'
-        f'"threshold":0.6,"trade_id":9,"price":62081.9}}'
-    )
-    emitted = pl.DataFrame(
-        [("live", "binance:BTC-USDT", live), ("alert", "binance:BTC-USDT", move)],
-        schema=["kind", "market", "row"],
-        orient="row",
-    )
-    (row,) = live_markets(emitted, us, "sim").to_dicts()
-    assert (row["venue"], row["symbol"], row["price"], row["event_time"], row["source"]) == (
-        "binance",
-        "BTC-USDT",
-        1.5,
-        AT,
-        "sim",
-    )
+    live: dict[str, Any] = {
+        **{"price": 1.5, "event_time": us, "window_start": us, "open": 1.0, "high": 2.0, "low": 1.0, "close": 1.5},
+        **{"volume_base": 3.0, "volume_quote": 4.5, "trade_count": 2, "change_1h_pct": None, "change_24h_pct": None},
+        "price_5m_mean": 1.5,
+    }
+    move = {
+        **{"rule": "price_move", "direction": "down", "window_start": us, "window_end": us + 120_000_000},
+        **{"value": -1.3, "threshold": 0.6, "trade_id": 9, "price": 62081.9},
+    }
+    (row,) = live_markets([("binance:BTC-USDT", live)], us, "sim").to_dicts()
+    found = (row["venue"], row["symbol"], row["price"], row["event_time"], row["source"])
+    assert found == ("binance", "BTC-USDT", 1.5, AT, "sim")
     assert set(row) == set(SERVED["live_markets"].column_names)
-    (alert,) = raised(emitted, us, "sim")
+    alert = raised("binance:BTC-USDT", move, us, "sim")
     assert (alert.severity, alert.unit, alert.source) == ("critical", "pct", "sim")
     assert alert.message == "Simulated: BTC-USDT fell 1.30 % within 2 min, to 62081.9"

@@ -13,7 +13,7 @@ from streaming.errors import RetryableError
 from streaming.sinks.progress import ProgressRow, ProgressSink
 
 REPORT = ProgressRow(
-    query="bars",
+    query="ingest",
     batch_id=4,
     input_rows=10,
     rows_per_second=5.5,

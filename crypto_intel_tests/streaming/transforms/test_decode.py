@@ -5,17 +5,16 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import pytest
+import polars as pl
+from hypothesis import given
+from hypothesis import strategies as st
 
-from crypto_intel.contracts.columns import Table
 from crypto_intel.contracts.events import Article, FeedStatus, Heartbeat, Quote, Rejected, encode
-
-if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
-
-pytestmark = pytest.mark.stack
+from crypto_intel.contracts.tables import BRONZE_QUOTES, BRONZE_REJECTED, BRONZE_TRADES
+from streaming.transforms.decode import BRONZE, Decoded, Records, decode
+from streaming.transforms.frames import TIME, schema_of
 
 AT = 1_735_689_600_000_000  # 2025-01-01T00:00:00Z
 TRADE = {
@@ -47,7 +46,6 @@ BAD: dict[str, tuple[bytes | None, str]] = {
     "no kind": (changed(kind=None), "unknown_kind"),
     "id as text": (changed(trade_id="seven"), "wrong_type"),
     "id too large": (changed(trade_id=2**70), "wrong_type"),
-    "id below 0": (changed(trade_id=-1), "bad_trade_id"),
     "no price": (changed(price=None), "missing_field"),
     "no time": (changed(event_time=None), "missing_field"),
     "price NaN": (changed(price="NaN"), "bad_price"),
@@ -71,6 +69,7 @@ GOOD: dict[str, tuple[bytes, str]] = {
     "trade": (changed(), "trades"),
     "trade from another clock, 59 s ahead": (changed(event_time=AT + 59_000_000), "trades"),
     "trade with a field that we do not know": (changed(maker_fee="0.1"), "trades"),
+    "trade without a number": (changed(trade_id=-5), "trades"),
     "trade without origin": (changed(origin=None), "trades"),
     "trade at the limits of the type": (changed(price="9" * 20 + "." + "9" * 18), "trades"),
     "heartbeat": (encode(Heartbeat(venue="binance", symbols=("A-B",), event_time=AT, received_at=AT)), "feed_status"),
@@ -90,70 +89,76 @@ GOOD: dict[str, tuple[bytes, str]] = {
 }
 
 
-def decoded(spark: SparkSession, values: list[bytes | None]) -> Any:
+def decoded(values: list[bytes | None]) -> Decoded:
     """The values as records of a topic, offsets 0.., decoded."""
-    from streaming.transforms.decode import decode
+    rows = pl.DataFrame(
+        {"value": values, "offset": range(len(values)), "timestamp": [datetime(2025, 1, 1, tzinfo=UTC)] * len(values)},
+        schema={"value": pl.Binary, "offset": pl.Int64, "timestamp": TIME},
+    )
+    return decode(Records.of("trades_topic", 1, rows))
 
-    rows = [(None, value, "trades_topic", 1, offset, datetime(2025, 1, 1)) for offset, value in enumerate(values)]
-    schema = "key binary, value binary, topic string, partition int, offset bigint, timestamp timestamp"
-    return decode(spark.createDataFrame(rows, schema))  # type: ignore[type-var]
+
+def targets(of: Decoded) -> dict[int, str]:
+    """The table that each offset went to."""
+    return {offset: table.name for table, rows in of.bronze.items() for offset in rows["kafka_offset"]}
 
 
-def test_each_fault_is_rejected_with_its_own_reason(spark: SparkSession) -> None:
-    rows = decoded(spark, [value for value, _ in BAD.values()]).orderBy("offset").select("fault", "target").collect()
-    told = {name: row["fault"] for name, row in zip(BAD, rows, strict=True)}
+def test_each_fault_is_rejected_with_its_own_reason() -> None:
+    rows = decoded([value for value, _ in BAD.values()]).bronze
+    assert list(rows) == [BRONZE_REJECTED]
+    told = dict(zip(BAD, rows[BRONZE_REJECTED].sort("kafka_offset")["reason"], strict=True))
     assert told == {name: reason for name, (_, reason) in BAD.items()}
-    assert {row["target"] for row in rows} == {"rejected"}
 
 
-def test_good_records_of_each_kind_find_their_table(spark: SparkSession) -> None:
-    rows = decoded(spark, [value for value, _ in GOOD.values()]).orderBy("offset").select("fault", "target").collect()
-    told = {name: (row["fault"], row["target"]) for name, row in zip(GOOD, rows, strict=True)}
-    assert told == {name: (None, target) for name, (_, target) in GOOD.items()}
+def test_good_records_of_each_kind_find_their_table() -> None:
+    found = targets(decoded([value for value, _ in GOOD.values()]))
+    assert {name: found[place] for place, name in enumerate(GOOD)} == {
+        name: target for name, (_, target) in GOOD.items()
+    }
 
 
-def test_rows_of_every_bronze_table_have_the_contracts_columns_and_lose_no_record(spark: SparkSession) -> None:
-    from streaming.transforms.decode import BRONZE
-
+def test_rows_of_every_bronze_table_have_the_contracts_columns_and_lose_no_record() -> None:
     values = [value for value, _ in (*BAD.values(), *GOOD.values())]
-    all_rows = decoded(spark, values).persist()
-    offsets: list[int] = []
-    for table, select in BRONZE.items():
-        rows = select(all_rows)
-        assert _shape(rows.schema.fields) == _contract(table)
-        offsets += [row["kafka_offset"] for row in rows.select("kafka_offset").collect()]
-    all_rows.unpersist()
-    assert sorted(offsets) == list(range(len(values)))
+    of = decoded(values)
+    assert set(of.bronze) == set(BRONZE)
+    for table, rows in of.bronze.items():
+        assert dict(rows.schema) == schema_of(table)
+    assert sorted(targets(of)) == list(range(len(values)))
+    assert sum(rows.height for rows in of.bronze.values()) == len(values)
 
 
-def _shape(fields: Any) -> list[tuple[str, str]]:
-    return [(field.name, field.dataType.simpleString()) for field in fields]
-
-
-def _contract(table: Table) -> list[tuple[str, str]]:
-    return [(column.name, column.type) for column in table.columns]
-
-
-def test_prices_stay_exact_and_rejects_keep_their_bytes(spark: SparkSession) -> None:
-    from streaming.transforms.decode import rejected, trades
-
+def test_prices_stay_exact_and_rejects_keep_their_bytes() -> None:
     limit = "9" * 20 + "." + "9" * 18
-    rows = decoded(spark, [changed(price=limit), changed(price="NaN"), GOOD["dead letter"][0]])
-    (trade,) = trades(rows).collect()
+    of = decoded([changed(price=limit), changed(price="NaN"), GOOD["dead letter"][0]])
+    (trade,) = of.bronze[BRONZE_TRADES].iter_rows(named=True)
     assert trade["price"] == Decimal(limit)
-    assert trade["event_time"] == datetime.fromtimestamp(AT / 1e6, UTC).replace(tzinfo=None)
-    ours, theirs = rejected(rows).orderBy("kafka_offset").collect()
-    assert (ours["stage"], ours["place"], bytes(ours["raw"])) == ("ingest", "trades_topic[1]@1", changed(price="NaN"))
-    assert (theirs["stage"], theirs["reason"], bytes(theirs["raw"])) == ("binance", "bad_price", b"\x00\xff")
+    assert trade["event_time"] == datetime.fromtimestamp(AT / 1e6, UTC)
+    ours, theirs = of.bronze[BRONZE_REJECTED].sort("kafka_offset").iter_rows(named=True)
+    assert (ours["stage"], ours["place"], ours["raw"]) == ("ingest", "trades_topic[1]@1", changed(price="NaN"))
+    assert (theirs["stage"], theirs["reason"], theirs["raw"]) == ("binance", "bad_price", b"\x00\xff")
 
 
-def test_a_heartbeat_reaches_every_market_that_it_names(spark: SparkSession) -> None:
-    from streaming.transforms.decode import market_events
-
+def test_a_heartbeat_reaches_every_market_that_it_names_and_bad_trades_reach_none() -> None:
     beat = encode(Heartbeat(venue="binance", symbols=("A-B", "C-D"), event_time=AT, received_at=AT, ended=True))
-    rows = market_events(decoded(spark, [changed(), beat, changed(price="NaN")])).orderBy("market").collect()
-    assert [(row["market"], row["is_trade"], row["ended"]) for row in rows] == [
-        ("binance:A-B", False, True),
-        ("binance:BTC-USDT", True, False),
-        ("binance:C-D", False, True),
-    ]
+    of = decoded([changed(), beat, changed(price="NaN")])
+    assert of.trades["market"].to_list() == ["binance:BTC-USDT"]
+    assert of.beats.rows() == [("binance:A-B", AT, True), ("binance:C-D", AT, True)]
+
+
+def test_an_optional_number_that_does_not_fit_is_absent_and_the_quote_stays() -> None:
+    quote = Quote(
+        venue="kraken", symbol="BTC-USD", price="1.5", event_time=AT, received_at=AT, bid="NaN", change_24h_pct="-2.5"
+    )
+    (row,) = decoded([encode(quote)]).bronze[BRONZE_QUOTES].iter_rows(named=True)
+    assert (row["bid"], row["change_24h_pct"]) == (None, -2.5)
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_become_one_row(value: bytes) -> None:
+    assert targets(decoded([value])).keys() == {0}
+
+
+@given(st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text(), st.lists, max_leaves=5))
+def test_any_value_in_any_field_becomes_one_row(value: Any) -> None:
+    for field in TRADE:
+        assert targets(decoded([json.dumps({**TRADE, field: value}).encode()])).keys() == {0}

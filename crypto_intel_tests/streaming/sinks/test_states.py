@@ -1,0 +1,63 @@
+"""States between batches: whole or absent, of the right batch, settings and records, or a loud stop."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from streaming.errors import FatalError
+from streaming.sinks.states import KEEP, StateFiles, States
+
+SETTINGS = {"bars.delay_s": "10"}
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> StateFiles:
+    """Of a query that has done batch 0."""
+    made = StateFiles(str(tmp_path), SETTINGS)
+    made.write(0, States(ends={"trades/0": 41}, partitions={"trades/0": b"state"}, resume=b"r"))
+    return made
+
+
+def test_a_batch_starts_from_the_states_of_the_one_before(files: StateFiles) -> None:
+    states = files.before(1)
+    assert states is not None
+    assert (states.ends, states.partitions, states.resume) == ({"trades/0": 41}, {"trades/0": b"state"}, b"r")
+
+
+def test_the_first_batch_starts_from_nothing(files: StateFiles) -> None:
+    assert files.before(0) is None
+
+
+def test_missing_states_stop_the_query(files: StateFiles) -> None:
+    with pytest.raises(FatalError, match="states of batch 4 are missing"):
+        files.before(5)
+
+
+def test_damaged_states_stop_the_query(files: StateFiles, tmp_path: Path) -> None:
+    path = tmp_path / "0.states"
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(bytes(content))
+    with pytest.raises(FatalError, match="damaged"):
+        files.before(1)
+
+
+def test_other_settings_are_refused_and_named(files: StateFiles, tmp_path: Path) -> None:
+    with pytest.raises(FatalError, match=r"written with \{'bars.delay_s': '10'\}, not \{'bars.delay_s': '60'\}"):
+        StateFiles(str(tmp_path), {"bars.delay_s": "60"}).before(1)
+
+
+def test_a_batch_that_comes_again_must_have_the_same_records(files: StateFiles) -> None:
+    files.check(0, States(ends={"trades/0": 41}))
+    files.check(1, States(ends={"trades/0": 99}))
+    with pytest.raises(FatalError, match="other offsets"):
+        files.check(0, States(ends={"trades/0": 42}))
+
+
+def test_old_states_are_forgotten_and_enough_are_kept(files: StateFiles, tmp_path: Path) -> None:
+    for batch in range(1, KEEP + 3):
+        files.write(batch, States())
+    kept = sorted(int(path.stem) for path in tmp_path.glob("*.states"))
+    assert kept == list(range(3, KEEP + 3))

@@ -1,0 +1,151 @@
+"""A batch of Kafka records, slice by slice: the shell around the pure steps of `ingest` and `live`.
+
+Spark plans a batch: how far each partition is read, in its offset log, and repeats it after a crash. A slice is what a
+batch has of one partition. Slices are read where they are worked on, in Spark's Python workers, by librdkafka: the way
+through the JVM costs 3 to 5 µs a record and this one 0.5, and decoding and folding together take 3. Records of a market
+are all in one partition, so a step sees them in order without a shuffle; what it remembers comes in with the slice and
+goes back with its result (sinks/states.py).
+"""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from crypto_intel.contracts.settings import Kafka
+from streaming.errors import FatalError
+from streaming.sinks.objects import get
+from streaming.sinks.states import States
+from streaming.transforms.decode import Records
+
+if TYPE_CHECKING:
+    from pyspark import SparkContext
+
+FEW = 5_000
+"""Records that one task takes alone: more tasks would cost more than they save."""
+
+
+class Range(msgspec.Struct, frozen=True):
+    """Records of a partition from `start` up to `until`, exclusive."""
+
+    topic: str
+    partition: int
+    start: int
+    until: int
+
+    @property
+    def name(self) -> str:
+        """`topic/partition`."""
+        return f"{self.topic}/{self.partition}"
+
+    @property
+    def size(self) -> int:
+        """How many offsets."""
+        return self.until - self.start
+
+
+Step = Callable[[Records, bytes | None], tuple[bytes | None, bytes]]
+"""(records, state or None) -> (new state or None, output). Runs in a worker: it must be picklable, and a function of
+its arguments but for files that nobody sees before they are committed."""
+
+
+class Result(msgspec.Struct):
+    """What became of a slice."""
+
+    name: str
+    last_offset: int
+    records: int
+    state: bytes | None
+    output: bytes
+
+
+def planned(checkpoint: str, batch_id: int, before: States) -> list[Range]:
+    """The slices of a batch: from where the states before it end to where Spark's offset log has it end.
+
+    Raises:
+        FatalError: the log is not as this version of Spark writes it, or goes back behind the states.
+    """
+    ends = _offsets(f"{checkpoint}/offsets/{batch_id}", line=2)
+    starts = _offsets(f"{checkpoint}/sources/0/0", line=1)
+    ranges = [
+        Range(
+            topic,
+            int(number),
+            before.ends.get(f"{topic}/{number}", starts.get(topic, {}).get(number, 0) - 1) + 1,
+            until,
+        )
+        for topic, partitions in ends.items()
+        for number, until in partitions.items()
+    ]
+    if any(range_.size < 0 for range_ in ranges):
+        raise FatalError(
+            f"batch {batch_id} of {checkpoint} ends before what was taken already: start from a new checkpoint"
+        )
+    return [range_ for range_ in ranges if range_.size]
+
+
+def _offsets(path: str, *, line: int) -> dict[str, dict[str, int]]:
+    content = get(path)
+    try:
+        lines = (content or b"").lstrip(b"\0").decode().splitlines()
+        if lines[0] != "v1":
+            raise ValueError(lines[0])
+        return msgspec.json.decode(lines[line], type=dict[str, dict[str, int]])
+    except (IndexError, ValueError) as error:
+        raise FatalError(f"{path} is not an offset log of version 1: {error!r}") from error
+
+
+def run(
+    context: SparkContext, kafka: Kafka, ranges: Sequence[Range], step: Step, states: Mapping[str, bytes]
+) -> list[Result]:
+    """Run the step over every slice of a batch.
+
+    Args:
+        states: by `topic/partition`.
+
+    Raises:
+        Py4JJavaError: a slice failed; its cause is the worker's error.
+    """
+    if not ranges:
+        return []
+    bundles = _bundles(ranges, context.defaultParallelism)
+    work = [[(range_, states.get(range_.name)) for range_ in bundle] for bundle in bundles]
+    task = partial(_task, step, kafka)
+    return context.parallelize(work, len(work)).flatMap(task).collect()
+
+
+def _bundles(ranges: Sequence[Range], most: int) -> list[list[Range]]:
+    # Largest first, each to the bundle that has least.
+    count = 1 if sum(range_.size for range_ in ranges) <= FEW else min(most, len(ranges))
+    bundles: list[list[Range]] = [[] for _ in range(count)]
+    for range_ in sorted(ranges, key=lambda r: r.size, reverse=True):
+        min(bundles, key=lambda bundle: sum(r.size for r in bundle)).append(range_)
+    return bundles
+
+
+def _task(step: Step, kafka: Kafka, work: Sequence[tuple[Range, bytes | None]]) -> list[Result]:
+    from streaming.jobs.fetch import fetch  # noqa: PLC0415 - in the worker
+
+    results = []
+    gc.disable()  # a hundred thousand small objects live for a moment: looking through them finds nothing
+    try:
+        for range_, state in work:
+            records = fetch(kafka, range_)
+            after, output = step(records, state)
+            results.append(Result(range_.name, range_.until - 1, len(records.values), after, output))
+    finally:
+        gc.enable()
+    return results
+
+
+def advanced(before: States, results: Sequence[Result], resume: bytes = b"") -> States:
+    """The states behind a batch."""
+    return States(
+        ends={**before.ends, **{result.name: result.last_offset for result in results}},
+        partitions={**before.partitions, **{result.name: result.state for result in results if result.state}},
+        resume=resume,
+    )
