@@ -1,7 +1,8 @@
 """FRED's REST API: observations of a series with their vintages, within its request budget.
 
 The key travels in the query, as FRED wants it, so no URL of this client is ever logged or put into an error.
-What belongs here: HTTP, retries, the budget, paging. What does not: the meaning of the answers (core/macro.py).
+What belongs here: HTTP, retries, the budget, paging. What does not: the forms of the answers (core/fred.py) and their
+meaning (core/macro.py).
 """
 
 from __future__ import annotations
@@ -13,18 +14,22 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, timedelta
-from typing import Any
 
 import dagster as dg
 import httpx
+import msgspec
 import stamina
 
+from crypto_intel.core import fred as wire
 from crypto_intel.core.errors import NotConfigured, PermanentError, TransientError
 from crypto_intel.settings import Fred as FredSettings
 from crypto_intel.settings import PlatformSettings
 
 PAGE_ROWS = 100_000
 """FRED's greatest page; further rows need another request."""
+
+PAGE_DATES = 10_000
+"""The same of release dates."""
 
 LAST_DAY = date(9999, 12, 31)
 """FRED's "still the current vintage"."""
@@ -73,8 +78,9 @@ class Fred(dg.ConfigurableResource):  # type: ignore[type-arg]
         settings = PlatformSettings().fred
         if settings.api_key is None:
             raise NotConfigured("CRYPTO_INTEL_FRED__API_KEY", "to fetch macro series from FRED")
-        # httpx logs every URL at INFO, and with it the key.
+        # httpx logs every URL at INFO, and with it the key; httpcore at DEBUG the URL that a redirect names.
         logging.getLogger("httpx").setLevel(logging.WARNING)
+        logging.getLogger("httpcore").setLevel(logging.INFO)
         with httpx.Client(base_url=settings.url.rstrip("/"), timeout=settings.timeout_s) as http:
             yield FredClient(http, settings)
 
@@ -121,40 +127,67 @@ class FredClient:
     def _pages(self, query: dict[str, str]) -> Iterator[dict[str, str]]:
         offset = 0
         while True:
-            answer = self._get({**query, "limit": str(PAGE_ROWS), "offset": str(offset)})
-            rows = answer["observations"]
-            yield from rows
-            offset += len(rows)
-            if not rows or offset >= int(answer.get("count", offset)):
+            body = self._get("/fred/series/observations", {**query, "limit": str(PAGE_ROWS), "offset": str(offset)})
+            page = wire.parse_observations_page(body)
+            yield from (msgspec.to_builtins(observation) for observation in page.observations)
+            offset += len(page.observations)
+            if not page.observations or offset >= page.count:
                 return
 
-    def _get(self, query: dict[str, str]) -> dict[str, Any]:
+    def series(self, series_id: str) -> wire.SeriesInfo:
+        """What FRED says of a series: title, units, frequency, first and last day; raises as `observations` does."""
+        return wire.parse_series(self._get("/fred/series", {"series_id": series_id}))
+
+    def release(self, series_id: str) -> wire.Release:
+        """What publishes a series; raises as `observations` does."""
+        return wire.parse_release(self._get("/fred/series/release", {"series_id": series_id}))
+
+    def release_dates(self, release_id: int, since: date, *, scheduled: bool = False) -> list[date]:
+        """Days from `since` on, oldest first, on which a release came out; with `scheduled` those to come too.
+
+        Raises as `observations` does.
+        """
+        query = {
+            "release_id": str(release_id),
+            "realtime_start": since.isoformat(),
+            "realtime_end": LAST_DAY.isoformat(),
+            "sort_order": "asc",
+            "include_release_dates_with_no_data": "true" if scheduled else "false",
+            "limit": str(PAGE_DATES),
+        }
+        days: list[date] = []
+        while True:
+            page = wire.parse_release_dates(self._get("/fred/release/dates", {**query, "offset": str(len(days))}))
+            days += page.days
+            if not page.release_dates or len(days) >= page.count:
+                return days
+
+    def _get(self, path: str, query: dict[str, str]) -> bytes:
         for attempt in stamina.retry_context(on=TransientError, attempts=ATTEMPTS, timeout=120):
             with attempt:
-                return self._get_once(query)
+                return self._get_once(path, query)
         raise AssertionError("stamina returns or raises")
 
-    def _get_once(self, query: dict[str, str]) -> dict[str, Any]:
+    def _get_once(self, path: str, query: dict[str, str]) -> bytes:
         self._budget.take()
         self.requests += 1
-        place = f"FRED series {query['series_id']}"
+        place = f"FRED {path.removeprefix('/fred/')} {query.get('series_id') or query.get('release_id', '')}"
         secret = {"api_key": self._key, "file_type": "json"}
         try:
-            response = self._http.get("/fred/series/observations", params={**query, **secret})
+            response = self._http.get(path, params={**query, **secret})
         except httpx.TransportError as error:
             raise TransientError(f"{place}: {type(error).__name__}") from None
         if response.status_code in _TRANSIENT_STATUS:
             raise TransientError(f"{place}: HTTP {response.status_code}")
         if response.status_code != httpx.codes.OK:
-            raise _refusal(place, response)
-        answer: dict[str, Any] = response.json()
-        return answer
+            raise _refusal(place, response.status_code, self._blot(wire.error_message(response.content)))
+        return response.content
+
+    def _blot(self, text: str) -> str:
+        """FRED's words without the key, should it show it."""
+        return text.replace(self._key, "***") if self._key else text
 
 
-def _refusal(place: str, response: httpx.Response) -> PermanentError:
-    try:
-        message = str(response.json().get("error_message", ""))
-    except ValueError:
-        message = response.text[:200]
+def _refusal(place: str, status: int, message: str) -> PermanentError:
     kind = TooManyVintages if _TOO_MANY_VINTAGES in message else PermanentError
-    return kind(f"{place}: HTTP {response.status_code}: {message}")
+    return kind(f"{place}: HTTP {status}: {message}")

@@ -160,3 +160,46 @@ def test_the_budget_lets_a_minutes_requests_pass_and_then_waits(monkeypatch: pyt
         budget.take()
     assert waited == [60.0]
     assert len(budget.taken) == 2
+
+
+def test_metadata_and_release_days_are_typed(fake: FakeFred) -> None:
+    info = {
+        "id": "DGS10",
+        "title": "10-Year",
+        "frequency": "Daily",
+        "frequency_short": "D",
+        "units": "Percent",
+        "seasonal_adjustment": "Not Seasonally Adjusted",
+        "seasonal_adjustment_short": "NSA",
+        "observation_start": "1962-01-02",
+        "observation_end": "2024-10-25",
+        "last_updated": "2024-10-28 15:23:53-05",
+    }
+    bodies: dict[str, Any] = {
+        "series": {"seriess": [info]},
+        "release": {"releases": [{"id": 18, "name": "H.15", "press_release": True}]},
+        "dates": {"count": 3, "release_dates": [{"release_id": 18, "date": f"2024-10-{d}"} for d in (24, 25, 28)]},
+    }
+    fake.answer = lambda query: (
+        200,
+        bodies["dates"] if "release_id" in query else bodies["series" if len(fake.queries) == 1 else "release"],
+    )
+    with Fred().client() as client:
+        assert client.series("DGS10").observation_start == date(1962, 1, 2)
+        assert client.release("DGS10").id == 18
+        assert client.release_dates(18, date(2024, 10, 1)) == [date(2024, 10, d) for d in (24, 25, 28)]
+    assert fake.queries[-1]["include_release_dates_with_no_data"] == "false"
+
+
+def test_a_key_that_fred_shows_is_blotted_out(fake: FakeFred) -> None:
+    fake.answer = lambda query: (400, {"error_message": f"Bad Request. api_key {query['api_key']} is not registered."})
+    with pytest.raises(PermanentError, match=r"api_key \*\*\* is not registered") as failure:
+        fetch()
+    assert KEY not in repr(failure.getrepr(chain=True))
+
+
+@pytest.mark.parametrize("value", ["NaN", "Infinity", "", "n/a"])
+def test_a_value_that_is_no_number_stops_the_load(fake: FakeFred, value: str) -> None:
+    fake.answer = lambda _query: (200, {"count": 1, "observations": [item("2024-01-02", value)]})
+    with pytest.raises(PermanentError, match="no number"):
+        fetch()
