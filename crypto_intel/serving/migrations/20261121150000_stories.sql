@@ -5,3 +5,4 @@ ALTER TABLE public.articles ADD COLUMN IF NOT EXISTS sentiment double precision 
 
 COMMENT ON COLUMN public.articles.cluster_id IS 'Id of the story''s first article: near-duplicates share it.';
 COMMENT ON COLUMN public.articles.sentiment IS '-1..1, where the source tells one.';
+COMMENT ON COLUMN public.bar_news.sentiment IS '-1..1; null where the source tells none.';

@@ -42,7 +42,7 @@ def test_nothing_is_missing_when_everything_is_through() -> None:
     [
         ({"source_ended": False}, "the source has not ended"),
         ({"feeds_ended": frozenset({"binance"})}, "feeds that have not ended in bronze: newsapi"),
-        ({"queries": DONE.queries[1:]}, "queries without a report: bars"),
+        ({"queries": DONE.queries[1:]}, "queries without a report: bar_news"),
         ({"queries": but(QueryFacts(name="live", batch_id=0))}, "query live is behind: it has read nothing"),
         (
             {"queries": but(behind("ingest", trades={"0": 10, "1": 2}, news={"0": 3}))},
