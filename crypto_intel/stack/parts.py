@@ -14,6 +14,7 @@ from pathlib import Path
 from crypto_intel.contracts.settings import Source
 from crypto_intel.stack import dagster_home
 from crypto_intel.stack.errors import StackError
+from crypto_intel.stack.feeds import SIMULATED_RSS, TRADES, producers, ws_paths
 from crypto_intel.stack.jars import Jars
 from crypto_intel.stack.kafka import KafkaServer
 from crypto_intel.stack.ports import LOOPBACK
@@ -27,7 +28,8 @@ from crypto_intel.stack.valkey import ValkeyServer
 STORES = ("kafka", "postgres", "valkey")
 SIMULATED = ("simulator",)
 DAGSTER = ("dagster-code", "dagster-webserver", "dagster-daemon")
-PRODUCERS = ("producer-binance", "producer-newsapi")
+PRODUCERS = (*(f"producer-{venue}" for venue in TRADES), "producer-pollers")
+"""All that there can be; a recording needs those of its venues."""
 
 START_WAVES: tuple[tuple[str, ...], ...] = (STORES, SIMULATED, ("spark",), PRODUCERS, DAGSTER)
 """Each wave answers before the next one starts (but Spark, which reads from the earliest offset anyway)."""
@@ -117,7 +119,7 @@ def build_parts(state: StackState, folder: Folder, servers: Servers) -> list[Par
     # Python stops the queries and then its JVM in order, so the JVM must not get the signal first.
     spark = Probe(kind="tcp", port=ports["spark"], grace_s=90)
     parts.append(Part("spark", _python("-m", "streaming.jobs"), spark, stops_group=False, steady_s=15, stop_s=35))
-    parts += [Part(name, _python("-m", "streaming.producers", name.partition("-")[2])) for name in PRODUCERS]
+    parts += [Part(name, _python("-m", "streaming.producers", *feeds)) for name, feeds in producers(state).items()]
     return parts + _dagster(ports, dagster_home.write(folder.root / "dagster", ports["dagster_code"]))
 
 
@@ -182,10 +184,17 @@ def serving_dsn(source: Source, local: str, settings: StackSettings) -> str:
 
 def _simulated(state: StackState) -> dict[str, str]:
     rest = f"http://{LOOPBACK}:{state.ports['simulator_rest']}"
+    ws = f"ws://{LOOPBACK}:{state.ports['simulator_ws']}"
     own = {
         "CRYPTO_INTEL_CLOCK_URL": f"{rest}/sim/clock",
-        "CRYPTO_INTEL_BINANCE__WS_URL": f"ws://{LOOPBACK}:{state.ports['simulator_ws']}",
+        **{f"CRYPTO_INTEL_{venue.upper()}__WS_URL": f"{ws}{path}" for venue, path in ws_paths(state).items()},
         "CRYPTO_INTEL_BINANCE__REST_URL": rest,
+        "CRYPTO_INTEL_KRAKEN__REST_URL": rest,
+        "CRYPTO_INTEL_KRAKEN__REST_PER_S": "20",
+        "CRYPTO_INTEL_COINGECKO__URL": rest,
+        "CRYPTO_INTEL_ALPHAVANTAGE__URL": rest,
+        "CRYPTO_INTEL_ALPHAVANTAGE__KEY": "simulated",
+        "CRYPTO_INTEL_RSS__FEEDS": ",".join(f"{name}={rest}/rss/{key}.xml" for key, name in SIMULATED_RSS.items()),
         "CRYPTO_INTEL_NEWSAPI__URL": rest,
         "CRYPTO_INTEL_NEWSAPI__KEY": "simulated",
         "CRYPTO_INTEL_FRED__URL": rest,
@@ -200,7 +209,12 @@ def _simulated(state: StackState) -> dict[str, str]:
 
 
 def _keys(settings: StackSettings) -> dict[str, str]:
-    keys = {"CRYPTO_INTEL_NEWSAPI__KEY": settings.newsapi_key, "CRYPTO_INTEL_FRED__API_KEY": settings.fred_api_key}
+    keys = {
+        "CRYPTO_INTEL_NEWSAPI__KEY": settings.newsapi_key,
+        "CRYPTO_INTEL_FRED__API_KEY": settings.fred_api_key,
+        "CRYPTO_INTEL_COINGECKO__KEY": settings.coingecko_api_key,
+        "CRYPTO_INTEL_ALPHAVANTAGE__KEY": settings.alphavantage_api_key,
+    }
     return {name: key.get_secret_value() for name, key in keys.items() if key}
 
 

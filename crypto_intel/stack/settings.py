@@ -56,6 +56,12 @@ class StackSettings(Settings):
     fred_api_key: SecretStr | None = Field(
         default=None, validation_alias=AliasChoices("CRYPTO_INTEL_FRED__API_KEY", "FRED_API_KEY")
     )
+    coingecko_api_key: SecretStr | None = Field(
+        default=None, validation_alias=AliasChoices("CRYPTO_INTEL_COINGECKO__KEY", "COINGECKO_API_KEY")
+    )
+    alphavantage_api_key: SecretStr | None = Field(
+        default=None, validation_alias=AliasChoices("CRYPTO_INTEL_ALPHAVANTAGE__KEY", "ALPHAVANTAGE_API_KEY")
+    )
 
     def folder(self, source: Source, given: Path | None = None) -> Path:
         """The data folder: given, or CRYPTO_INTEL_DATA_DIR, or `.demo/<source>`, so that sources never mix."""

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Literal
 from rich.console import Console
 from rich.live import Live
 
-from crypto_intel.stack import doctor, parts, view
+from crypto_intel.stack import doctor, view
 from crypto_intel.stack.drain import QUERIES, Drain, DrainReader
 from crypto_intel.stack.errors import StackError
+from crypto_intel.stack.feeds import feeds
 from crypto_intel.stack.judge import judge
 from crypto_intel.stack.launch import Prepared, Stack, Wish, exclusive, prepare
 from crypto_intel.stack.ports import LOOPBACK
@@ -144,8 +145,7 @@ def _question(stack: Stack, until: End) -> Callable[[], list[str]]:
         LakeReader(stack.settings.lake or str(stack.folder.root / "lake")),
         DatabaseReader(stack.servers.postgres.dsn),
     )
-    feeds = frozenset(name.partition("-")[2] for name in parts.PRODUCERS)
-    reader = DrainReader(stack.folder, feeds, stack.settings.topics, stores)
+    reader = DrainReader(stack.folder, feeds(stack.state), stack.settings.topics, stores)
     return lambda: drain.waits_for(reader.read())
 
 

@@ -14,6 +14,14 @@ from crypto_intel.stack.state import Folder, StackState, open_state
 NOON = datetime(2024, 8, 9, 12, 34, 56, tzinfo=UTC)
 
 
+def recording(folder: Path, *urls: str) -> Path:
+    """A recording with a message of each address; default: of Binance."""
+    folder.mkdir(parents=True)
+    for number, url in enumerate(urls or ("wss://stream.binance.com:9443/stream",)):
+        (folder / f"{number}.txt").write_text(f"{url} <-> 1700000000.0\n1700000000.1: {{}}\n")
+    return folder
+
+
 def stack(root: Path, source: str = "sim") -> tuple[Folder, StackState, Servers, StackSettings]:
     """A folder, its state, its stores (prepared as far as passwords go) and settings with the default ports."""
     settings = StackSettings(jars_dir=root / "jars")
@@ -21,7 +29,8 @@ def stack(root: Path, source: str = "sim") -> tuple[Folder, StackState, Servers,
     state = open_state(folder, source=source, seed=7, now=NOON)  # type: ignore[arg-type]
     state.ports = settings.ports.model_dump()
     state.stack_id = "0" * 32
-    state.capture = root / "capture" if source == "replay" else None
+    if source == "replay":
+        state.capture = recording(root / "capture")
     jars = Jars(root / "jars" / "spark", root / "jars" / "kafka")
     servers = Servers.of(folder, state.ports, settings, Path("/java"), jars)
     password = folder.root / "postgres" / "password"

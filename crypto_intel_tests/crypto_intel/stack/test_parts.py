@@ -12,10 +12,12 @@ import pytest
 
 from crypto_intel.stack import parts
 from crypto_intel.stack.errors import StackError
-from crypto_intel.stack.parts import ALL, STOP_WAVES, build_parts, environment
+from crypto_intel.stack.feeds import SIMULATED_RSS, feeds
+from crypto_intel.stack.parts import ALL, PRODUCERS, STOP_WAVES, build_parts, environment
 from crypto_intel.stack.state import Folder
 from crypto_intel.stack.supervisor_conf import render
-from crypto_intel_tests.crypto_intel.stack.samples import stack
+from crypto_intel_tests.crypto_intel.stack.samples import recording, stack
+from streaming.simulator.rss import PUBLISHERS
 
 
 def test_every_part_is_started_and_stopped_once() -> None:
@@ -58,6 +60,32 @@ def test_simulated_rows_never_reach_the_users_supabase(tmp_path: Path, monkeypat
     own = environment(state, folder, servers, settings, {"SUPABASE_URL": "https://project.supabase.co"})
     assert "supabase" not in own["CRYPTO_INTEL_POSTGRES_DSN"]
     assert own["SUPABASE_URL"] == ""
+
+
+def test_a_recording_runs_the_producers_of_its_venues_on_their_own_paths(tmp_path: Path) -> None:
+    folder, state, servers, settings = stack(tmp_path, "replay")
+    assert [p.name for p in build_parts(state, folder, servers) if p.name in PRODUCERS] == [
+        "producer-binance",
+        "producer-pollers",
+    ]
+    assert feeds(state) == {"binance", "newsapi", "rss"}
+    state.capture = recording(tmp_path / "both", "wss://ws.kraken.com/v2", "wss://stream.binance.com:9443/stream")
+    assert feeds(state) == {"binance", "kraken", "newsapi", "rss"}
+    own = environment(state, folder, servers, settings, {})
+    assert own["CRYPTO_INTEL_KRAKEN__WS_URL"].endswith("/v2")
+    assert own["CRYPTO_INTEL_BINANCE__WS_URL"].startswith("ws://127.0.0.1:")
+
+
+def test_a_folder_without_a_recording_is_named(tmp_path: Path) -> None:
+    folder, state, servers, _ = stack(tmp_path, "replay")
+    state.capture = tmp_path / "nothing"
+    state.capture.mkdir()
+    with pytest.raises(StackError, match="no recording in"):
+        build_parts(state, folder, servers)
+
+
+def test_the_names_of_the_simulated_feeds_are_the_simulators() -> None:
+    assert {publisher.key: publisher.name for publisher in PUBLISHERS} == SIMULATED_RSS
 
 
 @pytest.mark.parametrize("source", ["sim", "replay", "live"])
@@ -104,7 +132,8 @@ def test_parts_can_be_left_out_by_the_beginning_of_their_names(tmp_path: Path) -
         "valkey",
         "simulator",
         "producer-binance",
-        "producer-newsapi",
+        "producer-kraken",
+        "producer-pollers",
     ]
 
 

@@ -78,7 +78,7 @@ SERVER = Part(
     stop_s=1,
 )
 DYING = Part("spark", Command(["sh", "-c", "echo this is why; exit 3"]), steady_s=1)
-FLAPPING = Part("producer-newsapi", Command(["sh", "-c", "sleep 1.2; exit 3"]), steady_s=1)
+FLAPPING = Part("producer-pollers", Command(["sh", "-c", "sleep 1.2; exit 3"]), steady_s=1)
 
 
 @pytest.fixture(scope="module")
@@ -112,6 +112,6 @@ def test_a_part_that_can_not_start_fails_with_its_last_lines(supervised: Supervi
 
 
 def test_a_part_that_dies_again_and_again_is_given_up_and_the_rest_goes_on(supervised: Supervised) -> None:
-    until(lambda: supervised.health("producer-newsapi").given_up, "it is given up")
-    until(lambda: supervised.part("producer-newsapi").state == "STOPPED", "it stays down")
+    until(lambda: supervised.health("producer-pollers").given_up, "it is given up")
+    until(lambda: supervised.part("producer-pollers").state == "STOPPED", "it stays down")
     until(lambda: supervised.part("simulator").state == "RUNNING", "the rest goes on")

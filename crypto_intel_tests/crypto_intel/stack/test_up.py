@@ -94,7 +94,7 @@ def up(tmp_path: Path, jars: Jars) -> Iterator[Up]:
 
 
 def test_a_stack_lives_heals_refuses_a_second_one_and_leaves_nothing_behind(up: Up) -> None:
-    up.wait_until_running("producer-newsapi")
+    up.wait_until_running("producer-pollers")
     up.wait_until_running("simulator")
 
     second = crypto_intel("up", "--source", "sim", "--data-dir", str(up.folder.root))
