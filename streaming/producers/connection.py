@@ -26,6 +26,7 @@ from streaming.producers.settings import Reconnect
 from streaming.producers.settings import Venue as VenueSettings
 
 END_OF_RECORDING = "end of recording"
+_LOOKS = 10  # at a silent connection, until it is given up
 _TRY_AGAIN_S = 30.0  # a hand-over that failed; the venue still serves the connection that is there
 
 log = structlog.get_logger(__name__)
@@ -191,11 +192,13 @@ class Connection:
 
     async def _silent(self, session: Session) -> None:
         """Raises RetryableError when nothing came for `silence_s`."""
-        heard = -1
-        while session.messages != heard:
-            heard = session.messages
-            await asyncio.sleep(self._settings.silence_s)
-        raise RetryableError(f"no frame for {self._settings.silence_s:g} s from a venue that sends heartbeats")
+        limit = self._settings.silence_s
+        heard, since = session.messages, time.monotonic()
+        while (quiet := time.monotonic() - since) < limit:
+            await asyncio.sleep(min(limit - quiet, limit / _LOOKS))
+            if session.messages != heard:
+                heard, since = session.messages, time.monotonic()
+        raise RetryableError(f"no frame for {limit:g} s from a venue that sends heartbeats")
 
     async def _take_over(self, old: Session) -> Session:
         """Another connection, when the old one has given its last; the old one if none can be made."""

@@ -81,10 +81,10 @@ def parse_trades(body: bytes, symbol: str, received_at: int) -> Page:
     """
     result = dict(result_of(body))
     last = any_json(result.pop("last", msgspec.Raw(b'"0"')))
-    if len(result) != 1 or not str(last).isdigit():
+    if len(result) > 1 or not str(last).isdigit():
         raise RejectedInput("malformed_json", "expected one market and a cursor")
     try:
-        rows = _rows.decode(next(iter(result.values())))
+        rows = _rows.decode(next(iter(result.values()), msgspec.Raw(b"[]")))
     except UNREADABLE as error:
         raise RejectedInput("malformed_json", str(error)[:200]) from error
     wires = [_fields(row) for row in rows]

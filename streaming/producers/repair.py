@@ -88,6 +88,8 @@ class Repairer:
             joined: the place behind which the stream has begun, as soon as it is known.
             wait_s: how long to wait for that before the venue is asked instead.
         """
+        if symbol not in self._ids.last and not self._wants_history:
+            return
         try:
             async with self._within_budget():
                 until = await self._until(symbol, joined, wait_s)
@@ -98,6 +100,11 @@ class Repairer:
                 self._ids.advance(symbol, until)  # not before: a connection lost meanwhile must find the rest again
         except _FAILURES as error:
             self._complain(symbol, error)
+
+    @property
+    def _wants_history(self) -> bool:
+        """Of a replay all that was played belongs to it."""
+        return self._settings.history_minutes > 0 or self._clock.is_replay
 
     async def _until(self, symbol: str, joined: asyncio.Future[Mark], wait_s: float) -> Mark | None:
         if wait_s and not joined.done():
@@ -178,8 +185,6 @@ class Repairer:
         """The first start: the last minutes before the stream, or all of a replay that was played."""
         minutes = self._settings.history_minutes
         since = 0 if self._clock.is_replay else (self._now() - int(minutes * _MINUTE_US)) // _MINUTE_US * _MINUTE_US
-        if minutes <= 0 and not self._clock.is_replay:
-            return
         async with self._within_budget():
             trades = await self._rest.history(
                 self._names[symbol],

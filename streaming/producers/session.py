@@ -149,5 +149,6 @@ async def open_session(
         raise RetryableError(f"no handshake within {settings.handshake_s:g} s") from error
     except (OSError, WSError) as error:
         raise RetryableError(f"cannot connect: {type(error).__name__} {error}") from error
-    assert isinstance(listener, _Listener)  # noqa: S101 - made above
+    if not isinstance(listener, _Listener):  # the library does not say so itself
+        raise RetryableError("closed before the handshake was answered")
     return Session(transport, listener)

@@ -28,8 +28,10 @@ class Reconnect(BaseModel):
     wait_initial_s: float = Field(default=0.1, gt=0)
     wait_max_s: float = Field(default=2.0, gt=0)
     jitter_s: float = Field(default=0.5, ge=0)
-    handshake_s: float = Field(default=5.0, gt=0, description="A connect that takes longer is given up.")
-    silence_s: float = Field(default=5.0, gt=0, description="Without a frame or an answer to a ping: dead.")
+    handshake_s: float = Field(
+        default=2.5, gt=0, description="A connect that takes longer is given up; one that stalls costs no more of 3 s."
+    )
+    silence_s: float = Field(default=4.5, gt=0, description="Without a frame or an answer to a ping so long: dead.")
     steady_s: float = Field(default=10.0, gt=0, description="A connection that lasted this long starts waits anew.")
     hand_over_s: float = Field(
         default=85_800, gt=0, description="23 h 50 min: venues close after 24 h; by then another connection took over."

@@ -109,7 +109,7 @@ async def test_a_venue_that_sends_heartbeats_is_given_up_when_it_falls_silent_th
         silent_s = time.monotonic() - started
         await eventually(lambda: len(server.lines) == 2)
     assert heard.of("disconnected")[0] == "no frame for 0.4 s from a venue that sends heartbeats"
-    assert silent_s < 2 * QUICK["silence_s"] + 0.2
+    assert silent_s < 1.1 * QUICK["silence_s"] + 0.2
 
 
 async def test_without_heartbeats_an_answered_ping_is_life() -> None:
@@ -189,3 +189,24 @@ async def test_a_message_in_fragments_is_put_together() -> None:
         raw.write(b"\x01\x02ab" + b"\x00\x01c" + b"\x80\x02de")  # text, continuation, last continuation
         await eventually(lambda: heard.of("message"))
     assert heard.of("message") == [b"abcde"]
+
+
+@pytest.mark.parametrize("is_closed", [True, False])
+async def test_a_handshake_that_is_not_answered_is_told_and_tried_again(is_closed: bool) -> None:
+    heard = Heard()
+
+    async def deaf(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        if is_closed:
+            writer.close()
+
+    listening = await asyncio.start_server(deaf, "127.0.0.1", 0)
+    async with serving() as server:
+        endpoint = Endpoint(f"ws://127.0.0.1:{listening.sockets[0].getsockname()[1]}")
+        async with connected(server, heard, endpoint=endpoint, handshake_s=0.3):
+            await eventually(lambda: heard.of("disconnected"))
+            endpoint.url = server.url
+            await eventually(lambda: heard.of("connected"))
+    listening.close()
+    expected = "closed before the handshake was answered" if is_closed else "no handshake within 0.3 s"
+    assert heard.of("disconnected")[0] == expected

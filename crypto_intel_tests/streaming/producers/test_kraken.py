@@ -379,7 +379,7 @@ def test_a_rest_trade_has_its_number_and_an_exact_time() -> None:
     [
         (b"", "malformed_json"),
         (b"{}", "malformed_json"),
-        (b'{"error":[],"result":{"last":"1"}}', "malformed_json"),
+        (b'{"error":[],"result":{"A":[],"B":[],"last":"1"}}', "malformed_json"),
         (rest(ROW, last='"soon"'), "malformed_json"),
         (rest("[]"), "wrong_type"),
         (rest(ROW.replace('"30243.40000"', "30243.4")), "wrong_type"),
@@ -394,6 +394,10 @@ def test_a_broken_rest_body_is_rejected_whole(body: bytes, expected: str) -> Non
     with pytest.raises(RejectedInput) as caught:
         parse_trades(body, "BTC-USD", RECEIVED_AT)
     assert caught.value.reason == expected
+
+
+def test_an_answer_without_a_market_holds_no_trades() -> None:
+    assert parse_trades(b'{"error":[],"result":{}}', "BTC-USD", RECEIVED_AT).trades == []
 
 
 @given(st.one_of(st.binary(), json_values.map(lambda value: json.dumps(value).encode())))
