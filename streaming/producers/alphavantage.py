@@ -219,7 +219,7 @@ def _candle(stamp: str, row: Any, symbol: Symbol, clock: _Clock, received_at: in
     if missing := {"open", "high", "low", "close"} - figures.keys():
         raise RejectedInput("missing_field", ", ".join(sorted(missing)))
     return Candle(
-        symbol=symbol, interval=clock.interval, start=start, known_at=known_at, **_checked(figures), volume=volume
+        symbol=str(symbol), interval=clock.interval, start=start, known_at=known_at, **_checked(figures), volume=volume
     )
 
 
@@ -293,9 +293,9 @@ def parse_rate(body: bytes, received_at: int) -> Quote:
     )
 
 
-def _pair(base: str, quote: str) -> Symbol:
+def _pair(base: str, quote: str) -> str:
     try:
-        return Symbol(f"{base}-{quote}")
+        return str(Symbol(f"{base}-{quote}"))
     except ValueError as error:
         raise RejectedInput("unknown_symbol", f"{base[:20]}-{quote[:20]}") from error
 

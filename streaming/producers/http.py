@@ -19,7 +19,8 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from typing import Literal, NamedTuple
-from urllib.parse import quote_plus
+from urllib.parse import quote_plus, urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import httpx
 import stamina
@@ -122,6 +123,13 @@ def _tls() -> ssl.SSLContext:
     return httpx.create_ssl_context()
 
 
+def _transport(url: str) -> httpx.AsyncHTTPTransport:
+    """With the environment's proxy, which httpx leaves out when it is given a transport."""
+    parts = urlsplit(url)
+    proxy = None if proxy_bypass(parts.hostname or "") else getproxies().get(parts.scheme)
+    return httpx.AsyncHTTPTransport(verify=_tls(), proxy=proxy)
+
+
 class VenueHttp:
     """GET requests to one venue.
 
@@ -152,7 +160,7 @@ class VenueHttp:
         own = dict(headers or {})
         if key and key.place == "header":
             own[key.name] = key.value.get_secret_value()
-        inner = httpx.AsyncHTTPTransport(verify=_tls()) if key and key.place == "query" else None
+        inner = _transport(base_url) if key and key.place == "query" else None
         if inner:  # its debug log has the headers of answers, and a redirect's has the URL that was asked for
             logging.getLogger("httpcore").setLevel(logging.INFO)
         self._client = httpx.AsyncClient(

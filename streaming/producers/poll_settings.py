@@ -152,7 +152,7 @@ class AlphaVantage(Polled):
     def wanted(self) -> list[tuple[str, str]]:
         """Kind and symbol of each series."""
         parts = (part.strip().partition(":") for part in self.series.split(","))
-        return [(kind, Symbol(symbol)) for kind, _, symbol in parts]
+        return [(kind, str(Symbol(symbol))) for kind, _, symbol in parts]
 
     def every(self, source: Source) -> float:
         """Feed seconds between polls: live, as often as the day's budget bears."""

@@ -11,6 +11,7 @@ import httpx
 import pytest
 from pydantic import SecretStr, ValidationError
 
+from crypto_intel.contracts.events import decode, encode
 from crypto_intel_tests.streaming.producers.harness import MemorySink, eventually, inject, replayed, simulated
 from crypto_intel_tests.streaming.producers.polled import articles, begin, details, poll_all, poll_settings, polling
 from streaming.clock import Anchors, PlatformClock
@@ -20,6 +21,8 @@ from streaming.producers.polling import Polled, Poller, Seen
 from streaming.producers.settings import ProducerSettings
 from streaming.producers.stories import Stories
 from streaming.producers.voice import Voice
+
+pytestmark = pytest.mark.stack
 
 CANARY = "canary-0123456789-key"
 NEWS = ("newsapi", "rss")
@@ -41,6 +44,7 @@ async def test_everything_is_written_once_a_run(tmp_path: Path) -> None:
     assert {quote.venue for quote in sink.quotes()} == {"coingecko", "alphavantage"}
     assert not sink.rejected()
     assert all(detail.startswith("ok:") for detail in details(sink).values())
+    assert [decode(encode(event)) for event in sink.events] == sink.events
 
 
 async def test_a_story_has_one_cluster_whoever_tells_it(tmp_path: Path) -> None:

@@ -86,11 +86,3 @@ async def test_a_killed_producer_leaves_no_trade_behind(
     for symbol, count in {"BTC-USDT": 19_904, "ETH-USDT": 14_515}.items():
         assert len({e.trade_id for e in events if isinstance(e, Trade) and e.symbol == symbol}) == count
     assert sum(isinstance(e, Heartbeat) and e.ended for e in events) == 3
-
-
-async def test_a_wrong_name_says_what_is_allowed() -> None:
-    command = [sys.executable, "-m", "streaming.producers", "kraken"]
-    process = await asyncio.create_subprocess_exec(*command, stderr=asyncio.subprocess.PIPE)
-    _, error = await process.communicate()
-    assert process.returncode == 2
-    assert b"{binance,newsapi}" in error

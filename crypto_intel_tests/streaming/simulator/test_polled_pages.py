@@ -22,6 +22,8 @@ from streaming.producers.rss import parse_feed, parse_item
 from streaming.simulator.app import Simulator
 from streaming.simulator.rss import PUBLISHERS
 
+pytestmark = pytest.mark.stack
+
 FRED = {"api_key": "x", "file_type": "json"}
 AV = {"apikey": "x"}
 
