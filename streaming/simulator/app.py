@@ -94,7 +94,8 @@ class Simulator:
         await self._runner.setup()
         await web.TCPSite(self._runner, self._options.host, self.rest_port).start()
         self.rest_port = self._runner.addresses[0][1]
-        self._tasks = [asyncio.create_task(hub.play()), asyncio.create_task(hub.keep_ledger())]
+        await asyncio.to_thread(self.world.backing.prepare)
+        self._tasks = [asyncio.create_task(work) for work in (hub.play(), hub.keep_ledger(), hub.keep_prepared())]
         self._faults = asyncio.create_task(self.world.chaos.run(self._schedule))
         log.info("simulator serves", source=self.world.ledger.account.source, ws=self.ws_port, rest=self.rest_port)
         return self

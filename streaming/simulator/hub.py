@@ -29,6 +29,7 @@ END_OF_RECORDING = b"end of recording"
 SLOW_CLIENT_S = 60.0  # a broker's outage must not cost a producer its connection at once
 HEARTBEAT_S = 1.0  # how long Kraken is quiet before it says that it is alive
 _LEDGER_S = 0.5
+_PREPARE_S = 10.0
 
 log = structlog.get_logger(__name__)
 
@@ -265,6 +266,12 @@ class Hub:
         self._ledger.account.ended = True
         for client in list(self._clients):
             client.close(END_OF_RECORDING)
+
+    async def keep_prepared(self) -> None:
+        """Have the backing make what will soon be due, for ever."""
+        while True:
+            await asyncio.to_thread(self._backing.prepare)
+            await asyncio.sleep(_PREPARE_S)
 
     async def keep_ledger(self) -> None:
         """Write the ledger twice a second, for ever."""

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from threading import RLock
 
 import numpy as np
 from numpy.typing import NDArray
@@ -141,6 +142,7 @@ class SeededMarket:
         self._assets = [instrument.asset for instrument in instruments]
         self._rates = np.array([i.share for i in instruments]) * trades_per_second
         self._starts = [np.ones(len(instruments), np.int64)]  # next id at the start of each hour
+        self._lock = RLock()
         self.hour = lru_cache(maxsize=3)(self._draw_hour)
         self.minute = lru_cache(maxsize=64)(self._draw_minute)
 
@@ -150,8 +152,9 @@ class SeededMarket:
         return self._paths.origin_hour * HOUR_S * 1_000_000
 
     def _start(self, index: int) -> Ints:
-        while len(self._starts) <= index:
-            self._starts.append(self.hour(len(self._starts) - 1).first_id[:, -1])
+        with self._lock:  # minutes are drawn ahead in a thread
+            while len(self._starts) <= index:
+                self._starts.append(self.hour(len(self._starts) - 1).first_id[:, -1])
         return self._starts[index]
 
     def _draw_hour(self, index: int) -> Hour:

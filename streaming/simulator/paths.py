@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from threading import RLock
 
 import numpy as np
 
@@ -71,11 +72,13 @@ class PricePaths:
         self.origin_hour = origin_us // (HOUR_S * 1_000_000)
         self._base = np.log([asset.price for asset in ASSETS])
         self._starts = [self._base]
+        self._lock = RLock()
         self.hour = lru_cache(maxsize=3)(self._draw_hour)
 
     def _start(self, index: int) -> Floats:
-        while len(self._starts) <= index:
-            self._starts.append(self.hour(len(self._starts) - 1).log_price[:, -1])
+        with self._lock:  # minutes are drawn ahead in a thread
+            while len(self._starts) <= index:
+                self._starts.append(self.hour(len(self._starts) - 1).log_price[:, -1])
         return self._starts[index]
 
     def _draw_hour(self, index: int) -> PathHour:

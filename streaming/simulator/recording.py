@@ -160,6 +160,9 @@ class RecordingBacking:
             log.warning("played without a client of", venues=sorted(self._missing))
         self._begun = (wall_us(), self._played_ns // 1000)
 
+    def prepare(self) -> None:
+        """Lines are read as they are played."""
+
     def skip(self) -> None:
         """Nobody listens: a recording that has begun goes on, one that has not waits."""
         self.due(frozenset())

@@ -103,6 +103,9 @@ class Backing(Protocol):
     def due(self, streams: frozenset[str]) -> list[Frame]:
         """Frames of the wanted streams whose time has come since the last call."""
 
+    def prepare(self) -> None:
+        """Make what will soon be due; called in a thread, now and then."""
+
     def skip(self) -> None:
         """Let what is due pass, since nobody listens."""
 
