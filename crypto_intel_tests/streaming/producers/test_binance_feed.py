@@ -303,7 +303,7 @@ async def test_in_a_replay_no_heartbeat_overtakes_a_trade_that_follows_it(tmp_pa
 async def test_a_replay_joined_late_is_fetched_from_its_beginning(tmp_path: Path, shared_data: Path) -> None:
     sink = MemorySink()
     async with replayed(tmp_path, shared_data / "binance" / "ws_raw") as simulator:
-        simulator.world.backing.begin()
+        simulator.world.backing.begin("binance")
         await eventually(lambda: simulator.world.backing.has_ended, 60)
         async with feeding(producer_settings(simulator), sink) as (_, task):
             await asyncio.wait_for(task, 60)
