@@ -64,8 +64,8 @@ class FileFacts(msgspec.Struct):
 class Provenance(msgspec.Struct, kw_only=True):
     """Where a recording comes from; `provenance.json` beside its files. Times are ISO 8601, UTC.
 
-    `ended` is null while it is recorded, or after a kill. `complete` says that the venue's every message of the span is
-    there but for `disconnects`.
+    `ended` is null while it is recorded, or after a kill. `disconnects` counts connections that were lost or could not
+    be made: what the venue said between them is not here.
     """
 
     format: str = FORMAT

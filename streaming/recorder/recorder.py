@@ -25,11 +25,12 @@ from streaming.producers.binance import Binance
 from streaming.producers.connection import Connection, Endpoint
 from streaming.producers.kraken import Kraken
 from streaming.producers.settings import ProducerSettings
-from streaming.recorder.capture import PROVENANCE, SUFFIX, CaptureFile, Header, Kind, Provenance, Record, encode
+from streaming.recorder.capture import FORMAT, PROVENANCE, SUFFIX, CaptureFile, Header, Kind, Provenance, Record, encode
 from streaming.recorder.lines import Protocol
 
 BLOCK_BYTES = 1 << 20
 BLOCK_S = 1.0
+STOPPED = "stopped"
 
 log = structlog.get_logger(__name__)
 
@@ -92,7 +93,7 @@ class Recorder:
 
     def on_disconnected(self, reason: str) -> None:
         """Write it down, with the reason."""
-        self.provenance.disconnects += 1
+        self.provenance.disconnects += reason != STOPPED  # our own goodbye is no loss
         self._add("D", reason.encode())
         self.flush()
         log.info("disconnected", reason=reason)
@@ -126,7 +127,7 @@ class Recorder:
         if self._file is None:
             started_ns = int(self._block[: self._block.index(b" ")])
             name = f"{self.provenance.venue}-{started_ns}-{len(self.provenance.files):05d}{SUFFIX}"
-            header = Header("crypto-intel-capture/1", self.provenance.protocol, self.provenance.url)
+            header = Header(FORMAT, self.provenance.protocol, self.provenance.url)
             self._file = CaptureFile(self._folder / name, header, started_ns)
             self._file_bytes, self._file_since = 0, time.monotonic()
         return self._file
@@ -213,7 +214,7 @@ async def record(
         venue=venue,
         protocol=_protocol(venue, endpoint.url),
         url=endpoint.url,
-        symbols=list(symbols or getattr(settings, venue).markets),
+        symbols=[str(symbol) for symbol in symbols or getattr(settings, venue).markets],
         started=_now(),
         version=version("crypto-intel"),
     )
@@ -241,7 +242,7 @@ async def _listen(connection: Connection, recorder: Recorder, seconds: float | N
             task.result()
         if listening in done:
             return "end of the source"
-        return "stopped" if stopping in done else f"recorded for {seconds:g} s"
+        return STOPPED if stopping in done else f"recorded for {seconds:g} s"
     finally:
         for task in tasks:
             task.cancel()

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from crypto_intel.contracts.symbols import Symbol
 from crypto_intel_tests.streaming.simulator.harness import (
     eventually,
     inject,
@@ -36,7 +37,7 @@ async def record_both(simulator: Simulator, folder: Path, seconds: float) -> lis
     """Binance and Kraken of a simulator, each in its folder."""
     base = f"ws://127.0.0.1:{simulator.ws_port}"
     return await asyncio.gather(
-        record("binance", folder / "b", SETTINGS, symbols=["BTC-USDT", "ETH-USDT"], url=base, seconds=seconds),
+        record("binance", folder / "b", SETTINGS, symbols=[Symbol("btc/usdt"), "ETH-USDT"], url=base, seconds=seconds),
         record("kraken", folder / "k", SETTINGS, symbols=["BTC-USD", "ETH-USD"], url=f"{base}/v2", seconds=seconds),
     )
 
@@ -59,7 +60,7 @@ async def test_a_recording_holds_what_the_venue_handed_out_and_plays_it_again(tm
         handed_out = simulator.world.ledger.account.markets
     lines = list(merged(recorded_files(tmp_path / "rec")))
     recorded = trade_ids([json.loads(line.payload) for line in lines])
-    assert [provenance.disconnects for provenance in provenances] == [1, 1]  # our own goodbye
+    assert [(p.connects, p.disconnects) for p in provenances] == [(1, 0), (1, 0)]
     for name, market in (("BTCUSDT", "binance:BTC-USDT"), ("BTC/USD", "kraken:BTC-USD")):
         [(first, last)] = handed_out[market].intervals
         assert min(recorded[name]) == first
@@ -104,7 +105,7 @@ async def test_cuts_are_in_the_recording_and_files_are_whole(tmp_path: Path) -> 
         provenance = await task
     written = msgspec.json.decode((out / PROVENANCE).read_bytes(), type=Provenance)
     assert written == provenance
-    assert (provenance.connects, provenance.reason) == (2, "stopped")
+    assert (provenance.connects, provenance.disconnects, provenance.reason) == (2, 1, "stopped")
     assert provenance.ended is not None
     assert verify(out) == []
     records = [record for file in recorded_files(out) for record in read_records(file.path)]
