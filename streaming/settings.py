@@ -19,7 +19,7 @@ class Spark(BaseModel):
     master: str = "local[2]"
     jars: Path | None = Field(default=None, description="Folder with the connectors' jars; unset: spark.jars.packages.")
     driver_memory: str = Field(default="1500m", pattern=r"^\d+[mg]$")
-    shuffle_partitions: int = Field(default=2, ge=1, description="Frozen in each checkpoint at its first start.")
+    shuffle_partitions: int = Field(default=1, ge=1, description="Frozen in each checkpoint at its first start.")
     jit: Literal["fast_start", "peak"] = Field(
         default="fast_start",
         description="fast_start: the JVM's first compiler only, warm within a minute and idle afterwards. peak: its "

@@ -38,8 +38,11 @@ BASE_CONF = {
     "spark.sql.streaming.minBatchesToRetain": "20",
     "spark.sql.streaming.metricsEnabled": "true",
     "spark.sql.execution.arrow.pyspark.enabled": "true",
-    # Fewer, larger hand-overs to the Python workers, which use one core each.
-    "spark.sql.execution.arrow.maxRecordsPerBatch": "20000",
+    # Spark's SQL sees bars and articles only, a few a second: compiling its plans would cost more than running them.
+    "spark.sql.codegen.wholeStage": "false",
+    "spark.sql.codegen.factoryMode": "NO_CODEGEN",
+    "spark.python.daemon.module": "streaming.worker_daemon",
+    # A core each: the tasks are the parallelism.
     "spark.executorEnv.POLARS_MAX_THREADS": "1",
     "spark.scheduler.mode": "FAIR",
     "spark.sql.adaptive.enabled": "false",

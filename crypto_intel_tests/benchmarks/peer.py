@@ -112,7 +112,7 @@ def main() -> None:
     say("ready", output="Delta")
     last = ends(settings)
     ingesting = ingest.run(session, settings, Figures(), read_record)
-    joining = bar_news.run(session, settings, read_record)
+    joining = bar_news.run(session, settings)
     publishing = publish.run(settings, publisher, lambda _: None)
     queries = [SparkQuery(ingesting), SparkQuery(joining), publishing]
     while not _is_done(settings, (_reached(ingesting), _reached(joining), _published(publishing)), last):

@@ -113,15 +113,11 @@ def followed_row(progress: Progress) -> ProgressRow:
 
 
 def end_offsets(progress: StreamingQueryProgress) -> dict[str, Any]:
-    """Kafka: {topic: {partition: offset}}. Delta: {layer/table: {"version": n, "index": i}}: read up to there."""
+    """Kafka: {topic: {partition: offset}}; tables: {layer/table: {"version": n, "index": -1}}, n is read next."""
     offsets: dict[str, Any] = {}
     for source in progress.sources:
-        end = _offset(source.endOffset)
-        if "reservoirVersion" in end:
-            layer, table = source.description.rstrip("]").rsplit("/", 2)[-2:]
-            offsets[f"{layer}/{table}"] = {"version": end["reservoirVersion"], "index": end["index"]}
-        else:
-            offsets.update(end)
+        for name, at in _offset(source.endOffset).items():
+            offsets[name] = {"version": at + 1, "index": -1} if "/" in name else at
     return offsets
 
 

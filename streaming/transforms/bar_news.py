@@ -12,8 +12,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from crypto_intel.contracts.events import HEARTBEAT_KEY
-from crypto_intel.contracts.tables import BRONZE_FEED_STATUS, BRONZE_NEWS, SILVER_BAR_NEWS
-from streaming.transforms.decode import Decoded
+from crypto_intel.contracts.tables import SILVER_BAR_NEWS
 
 JOIN_WITHIN_S = 300
 """An article counts for a bar when it was published at most this long before or after the bar's end."""
@@ -29,46 +28,43 @@ NEWS_SCHEMA = (
 """A row for each article and asset, and for each heartbeat one of the asset HEARTBEAT_KEY."""
 
 
-def news_by_asset(decoded: Decoded, records: str) -> pl.DataFrame:
-    """Decoded records of a partition of the news topic as rows of NEWS_SCHEMA.
+def news_by_asset(news: pl.LazyFrame, feed_status: pl.LazyFrame, topic: str) -> pl.DataFrame:
+    """Rows of bronze.news, and the heartbeats of the news topic among bronze.feed_status, as rows of NEWS_SCHEMA."""
+    articles = (
+        news.explode("symbols")
+        .filter(pl.col("symbols").is_not_null())
+        .select(
+            *("article_id", "title", "source", "published_at", "first_seen_at", "sentiment"),
+            asset="symbols",
+            cluster_id=pl.coalesce("cluster_id", "article_id"),
+        )
+    )
+    is_beat = (pl.col("kafka_topic") == topic) & pl.col("status").is_in(["heartbeat", "ended"])
+    beat_id = pl.format("{}-{}-{}", pl.lit(HEARTBEAT_KEY), "kafka_partition", "kafka_offset")
+    beats = feed_status.filter(is_beat).select(
+        asset=pl.lit(HEARTBEAT_KEY),
+        article_id=beat_id,
+        cluster_id=beat_id,
+        title=pl.lit(""),
+        source=pl.lit(""),
+        published_at="event_time",
+        first_seen_at="received_at",
+        sentiment=pl.lit(None, pl.Float64),
+    )
+    return pl.concat([frame.select(_names(NEWS_SCHEMA)) for frame in (articles, beats)]).collect()
 
-    Args:
-        records: a name of these records, which makes the ids of heartbeats unique.
-    """
-    articles = decoded.bronze.get(BRONZE_NEWS)
-    beats = decoded.bronze.get(BRONZE_FEED_STATUS)
-    parts = []
-    if articles is not None:
-        parts.append(
-            articles.explode("symbols")
-            .filter(pl.col("symbols").is_not_null())
-            .select(
-                "article_id",
-                "title",
-                "source",
-                "published_at",
-                "first_seen_at",
-                asset="symbols",
-                cluster_id=pl.coalesce("cluster_id", "article_id"),
-                sentiment="sentiment",
-            )
-        )
-    if beats is not None:
-        beat_id = pl.format("{}-{}-{}", pl.lit(HEARTBEAT_KEY), pl.lit(records), "kafka_offset")
-        parts.append(
-            beats.filter(pl.col("status").is_in(["heartbeat", "ended"])).select(
-                asset=pl.lit(HEARTBEAT_KEY),
-                article_id=beat_id,
-                cluster_id=beat_id,
-                title=pl.lit(""),
-                source=pl.lit(""),
-                published_at="event_time",
-                first_seen_at="received_at",
-                sentiment=pl.lit(None, pl.Float64),
-            )
-        )
-    names = [field.split()[0] for field in NEWS_SCHEMA.split(", ")]
-    return pl.concat([part.select(names) for part in parts]) if parts else pl.DataFrame()
+
+BARS_SCHEMA = "venue string, symbol string, base string, window_start timestamp, window_end timestamp, close double"
+
+
+def bars_by_base(bars: pl.LazyFrame) -> pl.DataFrame:
+    """Rows of silver.bars_1m as rows of BARS_SCHEMA."""
+    base = pl.col("symbol").str.split("-").list.first()
+    return bars.with_columns(base=base).select(_names(BARS_SCHEMA)).collect()
+
+
+def _names(ddl: str) -> list[str]:
+    return [field.split()[0] for field in ddl.split(", ")]
 
 
 def once(news: DataFrame, *, delay_minutes: int) -> DataFrame:
@@ -79,18 +75,11 @@ def once(news: DataFrame, *, delay_minutes: int) -> DataFrame:
 
 
 def join(bars: DataFrame, news: DataFrame) -> DataFrame:
-    """Pairs of bars (contract columns) and news (`once`): rows of silver.bar_news.
+    """Pairs of bars (BARS_SCHEMA) and news (`once`): rows of silver.bar_news.
 
     Both ends of the five minutes count. An article about several assets pairs with the bars of each.
     """
-    left = bars.select(
-        "venue",
-        "symbol",
-        "window_start",
-        "window_end",
-        "close",
-        F.split_part("symbol", F.lit("-"), F.lit(1)).alias("base"),
-    ).withWatermark("window_end", BARS_DELAY)
+    left = bars.withWatermark("window_end", BARS_DELAY)
     near = (
         f"base = asset AND published_at >= window_end - INTERVAL {JOIN_WITHIN_S} SECONDS "
         f"AND published_at <= window_end + INTERVAL {JOIN_WITHIN_S} SECONDS"
