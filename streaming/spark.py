@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sys
 
+from pyspark import SparkContext
 from pyspark.sql import DataFrame, SparkSession
 
 from crypto_intel.contracts.settings import Kafka
@@ -80,7 +81,18 @@ def build_session(settings: StreamingSettings, app_name: str = "crypto-intel") -
         builder = builder.config(key, value)
     session = builder.getOrCreate()
     session.sparkContext.setLogLevel("WARN")
+    _start_workers(session.sparkContext)
     return session
+
+
+def _start_workers(context: SparkContext) -> None:
+    # The first batch finds its Python workers there, as it finds the JVM.
+    count = context.defaultParallelism
+    context.parallelize(range(count), count).foreach(_nothing)
+
+
+def _nothing(_: int) -> None:
+    pass
 
 
 def _local_conf(spark: Spark, master: str) -> dict[str, str]:
