@@ -15,6 +15,10 @@ if [ -n "$postgres_password" ]; then
 fi
 newsapi_key=$(read_secret newsapi_key)
 [ -z "$newsapi_key" ] || export CRYPTO_INTEL_NEWSAPI__KEY="$newsapi_key"
+coingecko_key=$(read_secret coingecko_api_key)
+[ -z "$coingecko_key" ] || export CRYPTO_INTEL_COINGECKO__KEY="$coingecko_key"
+alphavantage_key=$(read_secret alphavantage_api_key)
+[ -z "$alphavantage_key" ] || export CRYPTO_INTEL_ALPHAVANTAGE__KEY="$alphavantage_key"
 fred_api_key=$(read_secret fred_api_key)
 [ -z "$fred_api_key" ] || export CRYPTO_INTEL_FRED__API_KEY="$fred_api_key"
 

@@ -7,7 +7,6 @@ Only imports happen here: none of them starts a thread, so a fork is safe.
 import confluent_kafka  # noqa: F401
 import deltalake  # noqa: F401
 import polars  # noqa: F401
-import pyarrow  # noqa: F401
 import pyarrow.parquet  # noqa: F401
 from pyspark.daemon import manager
 
