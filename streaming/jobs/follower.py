@@ -19,7 +19,8 @@ import polars as pl
 import structlog
 
 from crypto_intel.contracts.columns import Table
-from streaming.errors import RetryableError
+from streaming import failpoints
+from streaming.errors import FatalError, RetryableError
 from streaming.sinks.delta import Lake
 from streaming.sinks.objects import get, put
 
@@ -123,6 +124,8 @@ class Follower:
     def _follow(self) -> None:
         done = self._read("done") or Plan(uuid.uuid4().hex, -1, {}, {})
         plan = self._read("planned")
+        if plan and plan.epoch == done.epoch and plan.batch_id not in (done.batch_id, done.batch_id + 1):
+            raise FatalError(f"{self._folder} has done batch {done.batch_id} and planned {plan.batch_id}; {_REMEDY}")
         while not self._stopping.is_set():
             began = time.monotonic()
             if plan is None or plan.batch_id == done.batch_id:
@@ -141,6 +144,7 @@ class Follower:
             return None
         plan = Plan(done.epoch, done.batch_id + 1, done.ends, ends)
         put(f"{self._folder}/planned", msgspec.json.encode(plan))
+        failpoints.reach(f"{self.name}:planned")
         return plan
 
     def _work(self, plan: Plan) -> None:
@@ -153,6 +157,7 @@ class Follower:
                 rows[table] = frame
         if rows:
             self._sink(rows, plan.epoch, plan.batch_id)
+            failpoints.reach(f"{self.name}:sink")
         put(f"{self._folder}/done", msgspec.json.encode(plan))
         count = sum(frame.height for frame in rows.values())
         spent_ms = round(1000 * (time.monotonic() - began))
@@ -162,4 +167,10 @@ class Follower:
 
     def _read(self, name: str) -> Plan | None:
         content = get(f"{self._folder}/{name}")
-        return msgspec.json.decode(content, type=Plan) if content else None
+        try:
+            return None if content is None else msgspec.json.decode(content, type=Plan)
+        except msgspec.DecodeError as error:
+            raise FatalError(f"{self._folder}/{name} is damaged: {error}; {_REMEDY}") from error
+
+
+_REMEDY = "start this query from a new checkpoint: `crypto-intel rebuild QUERY`"

@@ -7,7 +7,7 @@ into the windows of their markets. The driver commits the files, then appends th
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 import msgspec
@@ -17,9 +17,10 @@ from pyspark.sql.streaming import StreamingQuery
 
 from crypto_intel.contracts.columns import Table
 from crypto_intel.contracts.tables import SILVER_BARS_1M, SILVER_BARS_5M, SILVER_LATE_ARRIVALS
+from streaming import failpoints
 from streaming.jobs.query import Figures, start
 from streaming.jobs.resume import Resume
-from streaming.jobs.slices import Result, advanced, planned
+from streaming.jobs.slices import Result, advanced, last_offsets, planned
 from streaming.jobs.slices import run as run_slices
 from streaming.settings import StreamingSettings
 from streaming.sinks.delta import DataFile, Lake, query_id, write_files
@@ -52,29 +53,38 @@ class Ingest:
         trades_topic: whose trades become bars.
         delay_us: how long a window stays open past its end.
         read: reads a record's value.
-        written: the last offset in bronze by `topic/partition`, where an earlier checkpoint got there.
+        resume: what an earlier checkpoint had written.
     """
 
     lake: str
     trades_topic: str
     delay_us: int
     read: Reader = read_event
-    written: Mapping[str, int] | None = None
+    resume: Resume = field(default_factory=Resume)
 
     def __call__(self, records: Records, state: bytes | None) -> tuple[bytes | None, bytes]:
         """Write the bronze files and advance the markets."""
-        decoded = decode(records, self.read)
-        written = (self.written or {}).get(records.name, -1)
-        files = {table.full_name: self._write(rows, table, written) for table, rows in decoded.bronze.items()}
-        markets, closed = self._bars(decoded, state) if records.topic == self.trades_topic else (None, {})
-        return markets, msgspec.msgpack.encode(Output(files, closed))
-
-    def _write(self, rows: pl.DataFrame, table: Table, written: int) -> list[DataFile]:
-        new = rows.filter(pl.col("kafka_offset") > written) if written >= 0 else rows
-        return write_files(new, table, self.lake) if new.height else []
-
-    def _bars(self, decoded: Decoded, state: bytes | None) -> tuple[bytes, dict[str, Closed]]:
         markets = _markets.decode(state) if state else {}
+        output = Output({}, {})
+        for part, is_known in self.resume.cut(records):
+            decoded = decode(part, self.read)
+            for table, rows in decoded.bronze.items():
+                new = self.resume.new_records(rows, table, records.name)
+                output.files.setdefault(table.full_name, []).extend(write_files(new, table, self.lake))
+            if records.topic == self.trades_topic:
+                self._close(decoded, markets, output, is_known=is_known)
+        after = msgspec.msgpack.encode(markets) if records.topic == self.trades_topic else None
+        return after, msgspec.msgpack.encode(output)
+
+    def _close(self, decoded: Decoded, markets: dict[str, MarketState], output: Output, *, is_known: bool) -> None:
+        for market, done in self._bars(decoded, markets).items():
+            if is_known:
+                self.resume.forget_late(market, done)
+            all_ = output.closed.setdefault(market, Closed())
+            for kind in BARS:
+                getattr(all_, kind).extend(getattr(done, kind))
+
+    def _bars(self, decoded: Decoded, markets: dict[str, MarketState]) -> dict[str, Closed]:
         for market in decoded.trades["market"].unique():
             markets.setdefault(market, MarketState())
         # Heartbeats name all markets of a feed; those that live in other partitions are not known here.
@@ -82,9 +92,7 @@ class Ingest:
         named = set(decoded.trades["market"].unique()) | set(beats["market"].unique())
         touched = {market: state for market, state in markets.items() if market in named}
         closed = advance_all(touched, decoded.trades, beats, delay_us=self.delay_us)
-        return msgspec.msgpack.encode(markets), {
-            market: done for market, done in closed.items() if done.minutes or done.fives or done.late
-        }
+        return {market: done for market, done in closed.items() if done.minutes or done.fives or done.late}
 
 
 def run(
@@ -117,19 +125,24 @@ class Sink:
         """Bring a batch into the lake.
 
         Raises:
-            FatalError: its states are not there, or it was written before with other offsets.
+            FatalError: its states are not there, or it was begun before with other offsets.
         """
-        before = self._states.before(batch_id)
-        resume = Resume.unpack(before.resume) if before else Resume.of(self._lake)
-        before = before or States()
+        before = self._states.before(batch_id) or States()
         ranges = planned(self._checkpoint, batch_id, before)
+        packed = self._states.begin(batch_id, last_offsets(ranges), partial(self._earlier, batch_id, before))
+        failpoints.reach(f"{NAME}:begun")
+        resume = Resume.unpack(packed)
         context = batch.sparkSession.sparkContext
-        results = run_slices(context, self._kafka, ranges, self._step(written=resume.offsets), before.partitions)
-        after = advanced(before, results, resume.pack())
-        self._states.check(batch_id, after)
+        results = run_slices(context, self._kafka, ranges, self._step(resume=resume), before.partitions)
+        failpoints.reach(f"{NAME}:files")
         self._append(query_id(batch), batch_id, results, resume)
-        self._states.write(batch_id, after)
+        failpoints.reach(f"{NAME}:tables")
+        self._states.write(batch_id, advanced(before, results, packed))
+        failpoints.reach(f"{NAME}:states")
         self._lake.compact()
+
+    def _earlier(self, batch_id: int, before: States) -> bytes:
+        return before.resume if batch_id else Resume.of(self._lake).pack()
 
     def _append(self, application: str, batch_id: int, results: list[Result], resume: Resume) -> None:
         outputs = [msgspec.msgpack.decode(result.output, type=Output) for result in results]
@@ -138,7 +151,8 @@ class Sink:
             self._lake.commit(table, files, application=application, batch_id=batch_id)
         closed = {market: done for output in outputs for market, done in output.closed.items()}
         for kind, table in BARS.items():
-            rows = resume.unwritten(closed_rows(closed, kind, table), table)
+            rows = closed_rows(closed, kind, table)
+            rows = rows if table is SILVER_LATE_ARRIVALS else resume.unwritten(rows, table)
             self._lake.append(rows, table, application=application, batch_id=batch_id)
         states = [result.state for result in results if result.state]
         self._figures.tell(

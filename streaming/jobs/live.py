@@ -19,7 +19,7 @@ from crypto_intel.contracts.serving import LIVE_MARKETS
 from crypto_intel.contracts.settings import Source
 from streaming.jobs.publisher import Publisher
 from streaming.jobs.query import Figures, start
-from streaming.jobs.slices import advanced, planned
+from streaming.jobs.slices import advanced, last_offsets, planned
 from streaming.jobs.slices import run as run_slices
 from streaming.settings import StreamingSettings
 from streaming.sinks.delta import query_id
@@ -102,13 +102,13 @@ class Sink:
         """Publish a batch.
 
         Raises:
-            FatalError: its states are not there, or it was published before with other offsets.
+            FatalError: its states are not there, or it was begun before with other offsets.
         """
         before = self._states.before(batch_id) or States()
         ranges = planned(self._checkpoint, batch_id, before)
+        self._states.begin(batch_id, last_offsets(ranges))
         results = run_slices(batch.sparkSession.sparkContext, self._kafka, ranges, self._step, before.partitions)
         after = advanced(before, results)
-        self._states.check(batch_id, after)
         emitted = [msgspec.msgpack.decode(result.output, type=Emitted) for result in results]
         now_us = self._publisher.now_us()
         markets = live_markets([row for part in emitted for row in part.rows], now_us, self._source)

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 FEW = 5_000
 """Records that one task takes alone: more tasks would cost more than they save."""
 
+NO_OFFSET = "-"
+"""What Spark's log has for a source that has given nothing yet."""
+
 
 class Range(msgspec.Struct, frozen=True):
     """Records of a partition from `start` up to `until`, exclusive."""
@@ -41,6 +44,11 @@ class Range(msgspec.Struct, frozen=True):
     def name(self) -> str:
         """`topic/partition`."""
         return f"{self.topic}/{self.partition}"
+
+    @property
+    def last(self) -> int:
+        """The last offset."""
+        return self.until - 1
 
     @property
     def size(self) -> int:
@@ -88,15 +96,39 @@ def planned(checkpoint: str, batch_id: int, before: States) -> list[Range]:
     return [range_ for range_ in ranges if range_.size]
 
 
-def _offsets(path: str, *, line: int) -> dict[str, dict[str, int]]:
-    content = get(path)
+def last_offsets(ranges: Sequence[Range]) -> dict[str, int]:
+    """The last offset of each range, by `topic/partition`."""
+    return {range_.name: range_.last for range_ in ranges}
+
+
+def planned_versions(checkpoint: str, batch_id: int) -> dict[str, int]:
+    """Up to which version a batch reads each table, by `layer/table`: what lake_source's offsets say.
+
+    Raises:
+        FatalError: the log is not as this version of Spark writes it.
+    """
+    path = f"{checkpoint}/offsets/{batch_id}"
+    ends: dict[str, int] = {}
     try:
-        lines = (content or b"").lstrip(b"\0").decode().splitlines()
-        if lines[0] != "v1":
-            raise ValueError(lines[0])
-        return msgspec.json.decode(lines[line], type=dict[str, dict[str, int]])
+        for line in _lines(path)[2:]:
+            ends |= msgspec.json.decode(line, type=dict[str, int]) if line != NO_OFFSET else {}
+    except ValueError as error:
+        raise FatalError(f"{path} is not an offset log of version 1: {error!r}") from error
+    return ends
+
+
+def _offsets(path: str, *, line: int) -> dict[str, dict[str, int]]:
+    try:
+        return msgspec.json.decode(_lines(path)[line], type=dict[str, dict[str, int]])
     except (IndexError, ValueError) as error:
         raise FatalError(f"{path} is not an offset log of version 1: {error!r}") from error
+
+
+def _lines(path: str) -> list[str]:
+    lines = (get(path) or b"").lstrip(b"\0").decode().splitlines()
+    if not lines or lines[0] != "v1":
+        raise FatalError(f"{path} is not an offset log of version 1")
+    return lines
 
 
 def run(
@@ -136,7 +168,7 @@ def _task(step: Step, kafka: Kafka, work: Sequence[tuple[Range, bytes | None]]) 
         for range_, state in work:
             records = fetch(kafka, range_)
             after, output = step(records, state)
-            results.append(Result(range_.name, range_.until - 1, len(records.values), after, output))
+            results.append(Result(range_.name, range_.last, len(records.values), after, output))
     finally:
         gc.enable()
     return results

@@ -30,6 +30,7 @@ from deltalake import CommitProperties, DeltaTable, Schema, Transaction
 from deltalake.transaction import AddAction
 
 from crypto_intel.contracts.columns import Table
+from streaming import failpoints
 from streaming.errors import FatalError
 from streaming.sinks.objects import get, put
 from streaming.transforms.frames import TIME, schema_of
@@ -151,6 +152,7 @@ class Lake:
             commit_properties=CommitProperties(app_transactions=[Transaction(name, batch_id)]),
         )
         self._commits[table] = self._commits.get(table, 0) + 1
+        failpoints.reach(f"after:{table.full_name}")
 
     def append(self, rows: pl.DataFrame, table: Table, *, application: str, batch_id: int) -> None:
         """Write and commit rows that the driver has."""
@@ -167,9 +169,9 @@ class Lake:
                 newest = max(str(part[column]) for part in at.partitions())
                 at.optimize.compact(partition_filters=[(column, "=", newest)])
 
-    def read(self, table: Table) -> pl.LazyFrame:
-        """The table as it is now."""
-        return pl.scan_delta(self._open(table))
+    def read(self, table: Table, version: int | None = None) -> pl.LazyFrame:
+        """The table as it is now, or as it was at a version."""
+        return pl.scan_delta(self._open(table) if version is None else table.path(self.root), version=version)
 
     def version(self, table: Table) -> int:
         """The table's newest version."""

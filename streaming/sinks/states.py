@@ -5,12 +5,16 @@ it, or stops loudly. They are written behind a batch's other sinks and before Sp
 in between repeats the batch from the same states over the same records, which gives the same output. The last `KEEP`
 batches are kept, as Spark keeps its own.
 
-A file is msgpack of {format, settings, ends, partitions}, behind its sha256.
+Before a batch's first sink it is noted which records it takes (`begin`). Sinks know batches by their number: one that
+came again with other records would be taken for done, and its records skipped.
+
+A file of states is msgpack of {format, settings, ends, partitions}, behind its sha256.
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable, Mapping
 
 import msgspec
 
@@ -42,6 +46,13 @@ class States(msgspec.Struct):
     resume: bytes = b""
 
 
+class Begun(msgspec.Struct):
+    """What is noted before a batch: the last offset that it takes, by `topic/partition`, and States.resume."""
+
+    ends: dict[str, int]
+    resume: bytes = b""
+
+
 class StateFiles:
     """The states of one query.
 
@@ -67,16 +78,32 @@ class StateFiles:
             raise FatalError(f"the states of batch {batch_id - 1} are missing in {self._folder}; {_REMEDY}")
         return states
 
-    def check(self, batch_id: int, states: States) -> None:
-        """Hold a repeated batch to what it was the first time.
+    def begin(self, batch_id: int, ends: Mapping[str, int], resume: Callable[[], bytes] = bytes) -> bytes:
+        """Note what a batch takes, before any sink has any of it; hold a repeated one to what it was the first time.
+
+        Args:
+            resume: asked once, so that a repeated first batch does not take its own rows for those of before.
+
+        Returns:
+            What `resume` gave the first time.
 
         Raises:
             FatalError: it had other records then, so sinks that have it would skip records. Someone changed the
                 checkpoint's offsets.
         """
-        earlier = self._read(batch_id)
-        if earlier is not None and earlier.ends != states.ends:
-            raise FatalError(f"batch {batch_id} of {self._folder} was written with other offsets; {_REMEDY}")
+        path = f"{self._folder}/{batch_id}.begun"
+        content = get(path)
+        if content is None:
+            begun = Begun(dict(ends), resume())
+            put(path, msgspec.msgpack.encode(begun))
+            return begun.resume
+        try:
+            begun = msgspec.msgpack.decode(content, type=Begun)
+        except msgspec.DecodeError as error:
+            raise FatalError(f"{path} is damaged; {_REMEDY}") from error
+        if begun.ends != ends:
+            raise FatalError(f"batch {batch_id} of {self._folder} was begun with other offsets; {_REMEDY}")
+        return begun.resume
 
     def write(self, batch_id: int, states: States) -> None:
         """Keep the states of a batch, and forget those of long ago."""
@@ -85,6 +112,7 @@ class StateFiles:
         put(self._path(batch_id), hashlib.sha256(content).digest() + content)
         if batch_id >= KEEP:
             remove(self._path(batch_id - KEEP))
+            remove(f"{self._folder}/{batch_id - KEEP}.begun")
 
     def _path(self, batch_id: int) -> str:
         return f"{self._folder}/{batch_id}.states"

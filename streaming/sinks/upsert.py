@@ -83,7 +83,19 @@ def checked(table: str, frame: pl.DataFrame, key: Sequence[str] | None = None) -
 
 def _normalised(served: ServedTable, frame: pl.DataFrame) -> pl.DataFrame:
     times = {column.name for column in served.columns if column.type == "timestamp"} & set(frame.columns)
-    return frame.with_columns(_in_utc(frame, name) for name in sorted(times))
+    return frame.with_columns(*(_in_utc(frame, name) for name in sorted(times)), *_without_nul(frame))
+
+
+def _without_nul(frame: pl.DataFrame) -> list[pl.Expr]:
+    # JSON and the lake can hold U+0000, PostgreSQL's text can not: one such headline would stop every later batch.
+    def replaced(text: pl.Expr) -> pl.Expr:
+        return text.str.replace_all("\x00", "\ufffd", literal=True)
+
+    return [
+        replaced(pl.col(name)) if dtype == pl.String else pl.col(name).list.eval(replaced(pl.element()))
+        for name, dtype in frame.schema.items()
+        if dtype in (pl.String, pl.List(pl.String))
+    ]
 
 
 def _in_utc(frame: pl.DataFrame, name: str) -> pl.Expr:

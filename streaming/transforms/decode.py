@@ -90,6 +90,12 @@ class Records:
         """`topic/partition`."""
         return f"{self.topic}/{self.partition}"
 
+    def part(self, start: int, end: int) -> Records:
+        """The records from place `start` up to `end`, exclusive."""
+        size = end - start
+        offsets, times = self.offsets.slice(start, size), self.times_ms.slice(start, size)
+        return Records(self.topic, self.partition, self.values[start:end], offsets, times)
+
     def origin(self) -> pl.DataFrame:
         """Where each record stood: the contract's lineage columns."""
         return pl.DataFrame({"kafka_offset": self.offsets, "_ms": self.times_ms}).select(

@@ -50,14 +50,28 @@ def test_other_settings_are_refused_and_named(files: StateFiles, tmp_path: Path)
 
 
 def test_a_batch_that_comes_again_must_have_the_same_records(files: StateFiles) -> None:
-    files.check(0, States(ends={"trades/0": 41}))
-    files.check(1, States(ends={"trades/0": 99}))
+    assert files.begin(1, {"trades/0": 99}, lambda: b"first") == b"first"
+    assert files.begin(1, {"trades/0": 99}, lambda: b"second") == b"first"
     with pytest.raises(FatalError, match="other offsets"):
-        files.check(0, States(ends={"trades/0": 42}))
+        files.begin(1, {"trades/0": 98})
+
+
+def test_a_damaged_note_of_what_was_begun_stops_the_query(files: StateFiles, tmp_path: Path) -> None:
+    (tmp_path / "1.begun").write_bytes(b"")
+    with pytest.raises(FatalError, match="damaged"):
+        files.begin(1, {"trades/0": 99})
 
 
 def test_old_states_are_forgotten_and_enough_are_kept(files: StateFiles, tmp_path: Path) -> None:
     for batch in range(1, KEEP + 3):
         files.write(batch, States())
     kept = sorted(int(path.stem) for path in tmp_path.glob("*.states"))
+    assert kept == list(range(3, KEEP + 3))
+
+
+def test_notes_of_old_batches_go_with_their_states(files: StateFiles, tmp_path: Path) -> None:
+    for batch in range(1, KEEP + 3):
+        files.begin(batch, {})
+        files.write(batch, States())
+    kept = sorted(int(path.stem) for path in tmp_path.glob("*.begun"))
     assert kept == list(range(3, KEEP + 3))
