@@ -8,21 +8,25 @@ from crypto_intel.contracts.tables import (
     GOLD_BARS_1M,
     GOLD_MARKET_ENRICHED,
     MACRO_FRED_OBSERVATIONS,
+    SILVER_GAPS,
     SILVER_TRADES,
 )
 from crypto_intel.specs import key_of
 
 HOUR_ASSETS = [
     key_of(SILVER_TRADES),
+    key_of(SILVER_GAPS),
     key_of(GOLD_BARS_1M),
     key_of(GOLD_MARKET_ENRICHED),
     dg.AssetKey(["publish", "bars_1m"]),
     dg.AssetKey(["publish", "market_enriched"]),
+    dg.AssetKey(["publish", "gaps"]),
 ]
 MACRO_ASSETS = [key_of(MACRO_FRED_OBSERVATIONS), dg.AssetKey(["publish", "macro_observations"])]
 
 HOUR_CHECKS = [
     dg.AssetCheckKey(key_of(SILVER_TRADES), "contract"),
+    dg.AssetCheckKey(key_of(SILVER_GAPS), "contract"),
     dg.AssetCheckKey(key_of(GOLD_BARS_1M), "contract"),
     dg.AssetCheckKey(key_of(GOLD_BARS_1M), "stream_equals_batch"),
     dg.AssetCheckKey(key_of(GOLD_MARKET_ENRICHED), "contract"),
@@ -43,7 +47,7 @@ hour_job = dg.define_asset_job(
     "market_hour",
     _selection(HOUR_ASSETS, HOUR_CHECKS),
     tags=RETRY_CRASHES,
-    description="An hour of market data: silver, gold, checks, and its publication.",
+    description="An hour of market data: silver, gold, checks, and its publication; and the ledger of gaps as of now.",
 )
 macro_job = dg.define_asset_job(
     "macro_years",

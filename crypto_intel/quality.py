@@ -25,10 +25,12 @@ from crypto_intel.contracts.tables import (
     SILVER_BAR_NEWS,
     SILVER_BARS_1M,
     SILVER_BARS_5M,
+    SILVER_GAPS,
     SILVER_TRADES,
 )
 from crypto_intel.core.checks import Findings, check_rows
 from crypto_intel.core.freshness import Freshness
+from crypto_intel.core.gaps import open_since, recent_ledger
 from crypto_intel.core.hours import read_clocks
 from crypto_intel.core.macro import known_on
 from crypto_intel.reports import markdown
@@ -98,8 +100,9 @@ class StreamCheck:
         )
 
 
-def contract_check(table: Table, partitions: dg.PartitionsDefinition[Any]) -> dg.AssetChecksDefinition:
-    """A blocking check: the partitions that a run wrote keep their contract, or nothing downstream runs."""
+def contract_check(table: Table, partitions: dg.PartitionsDefinition[Any] | None = None) -> dg.AssetChecksDefinition:
+    """A blocking check: the partitions that a run wrote, or the whole of a table without partitions, keep their
+    contract, or nothing downstream runs."""
 
     @dg.asset_check(
         asset=key_of(table),
@@ -110,9 +113,11 @@ def contract_check(table: Table, partitions: dg.PartitionsDefinition[Any]) -> dg
         "If not: look at the failing column below, mend its source, and materialize the partition again.",
     )
     def contract(context: dg.AssetCheckExecutionContext, lake: Lake) -> dg.AssetCheckResult:
-        keys = list(context.op_execution_context.partition_keys)
-        rows = lake.scan(table).filter(pl.col(table.partition_by[0]).is_in(keys)).collect()
-        outcome = _contract_outcome(check_rows(rows, table))
+        rows = lake.scan(table)
+        if partitions is not None:
+            keys = list(context.op_execution_context.partition_keys)
+            rows = rows.filter(pl.col(table.partition_by[0]).is_in(keys))
+        outcome = _contract_outcome(check_rows(rows.collect(), table))
         return dg.AssetCheckResult(passed=outcome.passed, metadata=outcome.metadata)
 
     return contract
@@ -231,6 +236,32 @@ def _feeds_alive(readers: Readers) -> Outcome:
     return Outcome(worst <= DEAD_AFTER.total_seconds(), {"silent_s": worst, "by_feed": dg.MetadataValue.json(silent_s)})
 
 
+OPEN_GAP_BOUND = timedelta(minutes=15)
+"""By the platform clock: repairs are tried for minutes; what is open for longer needs someone to look."""
+
+RECENT_GAPS = timedelta(days=2)
+"""Statuses of gaps that are read anew every minute; of older gaps the ledger of the last hour's run is taken."""
+
+
+def _no_gap_stays_open(readers: Readers) -> Outcome:
+    clock = readers.lake.platform_time()
+    if clock is None:
+        return Outcome(passed=True, metadata={"open": 0, "open_too_long": 0})
+    since = clock - RECENT_GAPS
+    ledger = recent_ledger(readers.lake.scan(BRONZE_FEED_STATUS), readers.lake.scan(SILVER_GAPS), since)
+    overdue = open_since(ledger, clock, OPEN_GAP_BOUND)
+    metadata: dict[str, Any] = {
+        "open": ledger.filter(pl.col("state") == "open").height,
+        "open_too_long": overdue.height,
+        "platform_clock": dg.MetadataValue.timestamp(clock),
+    }
+    if overdue.height:
+        shown = overdue.head(MAX_GAPS_SHOWN).select("venue", "symbol", "first_id", "last_id", "found_at", "reason")
+        metadata["gaps"] = dg.MetadataValue.md(markdown(shown))
+    return Outcome(overdue.is_empty(), metadata)
+
+
+MAX_GAPS_SHOWN = 20
 BATCH_BOUND = timedelta(hours=2, minutes=15)
 """The running hour, the one before it until its end is drained (6 minutes), and the run itself."""
 
@@ -246,6 +277,15 @@ STREAM_CHECKS: list[StreamCheck] = [
         f"Kafka took a heartbeat of every feed within {int(DEAD_AFTER.total_seconds())} s, or the feed said it ended.",
         "the producer is down or cut off from its venue; its log says which.",
         _feeds_alive,
+    ),
+    StreamCheck(
+        key_of(SILVER_GAPS),
+        "no_gap_stays_open",
+        f"No gap is open for longer than {int(OPEN_GAP_BOUND.total_seconds() / 60)} minutes of the platform clock.",
+        "the venue's REST did not give the ids below: the producer's log says why, and its next start fetches what it "
+        "still can.",
+        _no_gap_stays_open,
+        dg.AssetCheckSeverity.WARN,
     ),
     freshness_check(key_of(BRONZE_TRADES), timedelta(minutes=2), _newest(BRONZE_TRADES), _CHECK_STREAM),
     freshness_check(key_of(SILVER_BARS_1M), timedelta(minutes=5), _newest(SILVER_BARS_1M), _CHECK_STREAM),

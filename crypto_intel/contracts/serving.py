@@ -19,11 +19,11 @@ from crypto_intel.contracts.tables import (
     SILVER_BAR_NEWS,
     SILVER_BARS_1M,
     SILVER_BARS_5M,
+    SILVER_GAPS,
 )
 
 SOURCES = ("sim", "replay", "live")
 ALERT_STATES = ("open", "acknowledged", "closed")
-GAP_STATES = ("open", "repaired", "unrecoverable")
 
 
 @dataclass(frozen=True)
@@ -115,27 +115,7 @@ ALERTS = ServedTable(
     ("alert_id",),
     "raised_at",
 )
-GAPS = ServedTable(
-    "gaps",
-    "Trade ids that the stream missed: the ledger of what was lost, what came back and what never will.",
-    (
-        *_MARKET,
-        _c("first_id", "bigint", "First missing trade id."),
-        _c("last_id", "bigint", "Last missing trade id."),
-        _c("found_at", "timestamp", "Platform clock when the hole was first seen."),
-        _c("reason", "string", "What the producer said about it; may be empty."),
-        _c(
-            "state",
-            "string",
-            "open until every id is back; unrecoverable: the venue no longer gives them.",
-            allowed=GAP_STATES,
-        ),
-        _c("repaired_at", "timestamp", "Platform clock of the repair that filled it; null until then.", nullable=True),
-        _c("repaired_count", "bigint", "How many of its ids are back."),
-    ),
-    ("venue", "symbol", "first_id"),
-    "found_at",
-)
+GAPS = _mirror(SILVER_GAPS, "gaps", SILVER_GAPS.doc)
 
 SERVED: dict[str, ServedTable] = {
     table.name: table

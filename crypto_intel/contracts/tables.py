@@ -13,6 +13,9 @@ COMPLETENESS = ("complete", "partial", "repaired", "unrecoverable", "quiet")
 reason says what. repaired: complete with the help of REST. unrecoverable: ids that the venue no longer gives.
 quiet: the feed was up and nothing traded."""
 
+GAP_STATES = ("open", "repaired", "unrecoverable")
+"""open: ids are missing that may still come. repaired: every id is here. unrecoverable: what is missing never will."""
+
 VENUES = ("binance", "kraken", "coingecko", "newsapi", "rss", "fred", "alphavantage")
 
 
@@ -258,6 +261,34 @@ SILVER_TRADES = Table(
     ("event_hour",),
     "event_time",
 )
+SILVER_GAPS = Table(
+    "silver",
+    "gaps",
+    "Trade ids that the stream missed: the ledger of what was lost, what came back and what never will.",
+    (
+        *_MARKET,
+        _c("first_id", "bigint", "First missing trade id.", minimum=0),
+        _c("last_id", "bigint", "Last missing trade id.", minimum=0),
+        _c("found_at", "timestamp", "Platform clock when the hole was first seen."),
+        _c("reason", "string", "What the producer said about it; may be empty."),
+        _c(
+            "state",
+            "string",
+            "open while ids are missing that may still come; unrecoverable: the venue no longer gives what is missing.",
+            allowed=GAP_STATES,
+        ),
+        _c("repaired_at", "timestamp", "Platform clock of the repair that filled it; null until then.", nullable=True),
+        _c("repaired_count", "bigint", "How many of its ids are back.", minimum=0),
+        _c("span_start", "timestamp", "Event time of the trade right before it; null if unknown.", nullable=True),
+        _c("span_end", "timestamp", "Event time of the trade right after it; null if unknown.", nullable=True),
+        _c("unrecoverable_count", "bigint", "How many of its ids the venue no longer gives.", minimum=0),
+        _c("unrecoverable_reason", "string", "How the venue said so; empty without such ids."),
+    ),
+    ("venue", "symbol", "first_id"),
+    "dagster",
+    (),
+    "found_at",
+)
 GOLD_BARS_1M = _bars(
     "gold", "bars_1m", "1-minute bars recomputed from silver.trades, hour by hour.", _EVENT_HOUR, "dagster"
 )
@@ -342,6 +373,7 @@ TABLES: dict[str, Table] = {
         SILVER_LATE_ARRIVALS,
         SILVER_BAR_NEWS,
         SILVER_TRADES,
+        SILVER_GAPS,
         GOLD_BARS_1M,
         GOLD_MARKET_ENRICHED,
         MACRO_FRED_OBSERVATIONS,

@@ -1,4 +1,5 @@
 """Guarantee: writing a partition replaces exactly that partition, whole, in one Delta commit, or changes nothing.
+A table without partitions is replaced as a whole in the same way.
 
 A run that is repeated, or killed and repeated, leaves each row once; other partitions are never touched, since rows
 outside of the written partition are refused by delta-rs itself. One process writes a table at a time (Lake.lock).
@@ -31,7 +32,7 @@ class DeltaIOManager(dg.ConfigurableIOManager):
     lake: dg.ResourceDependency[Lake]
 
     def handle_output(self, context: dg.OutputContext, obj: pl.DataFrame) -> None:
-        """Replace the run's partitions by the frame.
+        """Replace the run's partitions, or a table that has none, by the frame.
 
         Raises:
             ValueError: a not-null column of the contract holds nulls.
@@ -39,7 +40,7 @@ class DeltaIOManager(dg.ConfigurableIOManager):
         """
         table = contract_of(context.asset_key)
         started = time.perf_counter()
-        version = self.write(table, obj, context.asset_partition_keys)
+        version = self.write(table, obj, context.asset_partition_keys if context.has_asset_partitions else None)
         context.add_output_metadata(
             {
                 "dagster/row_count": obj.height,
@@ -50,8 +51,8 @@ class DeltaIOManager(dg.ConfigurableIOManager):
             }
         )
 
-    def write(self, table: Table, frame: pl.DataFrame, partitions: Sequence[str]) -> int:
-        """Replace the named partitions of a table by the frame's rows; returns the table's new version."""
+    def write(self, table: Table, frame: pl.DataFrame, partitions: Sequence[str] | None) -> int:
+        """Replace the named partitions of a table, or all of it, by the frame's rows; returns the new version."""
         options = self.lake.storage_options(table)
         rows = to_arrow(frame, table)
         with self.lake.lock(table):
@@ -60,7 +61,7 @@ class DeltaIOManager(dg.ConfigurableIOManager):
                 delta,
                 rows,
                 mode="overwrite",
-                predicate=partition_predicate(table, partitions),
+                predicate=None if partitions is None else partition_predicate(table, partitions),
                 storage_options=options,
             )
             delta.update_incremental()

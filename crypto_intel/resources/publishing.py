@@ -77,6 +77,34 @@ def publish_rows(postgres: Postgres, table: ServedTable, rows: pl.LazyFrame) -> 
     return dg.MaterializeResult(metadata={**figures, "agrees_with_lake": done.agrees})
 
 
+_SPANS = """
+UPDATE public.gaps AS g SET span_start = s.span_start, span_end = s.span_end
+FROM unnest(%s::text[], %s::text[], %s::bigint[], %s::bigint[], %s::timestamptz[], %s::timestamptz[])
+  AS s(venue, symbol, first_id, last_id, span_start, span_end)
+WHERE (g.venue, g.symbol, g.first_id, g.last_id) = (s.venue, s.symbol, s.first_id, s.last_id)
+  AND (g.span_start, g.span_end) IS DISTINCT FROM (s.span_start, s.span_end)
+"""
+
+
+def publish_spans(postgres: Postgres, ledger: pl.LazyFrame) -> dg.MaterializeResult[Any]:
+    """Bring the event times around gaps into public.gaps, and nothing else of the ledger.
+
+    Args:
+        ledger: rows of silver.gaps; those that public.gaps does not have in this length are left out.
+
+    Raises:
+        dagster.RetryRequested: the database was away or busy; the step repeats, a few times.
+    """
+    columns = ["venue", "symbol", "first_id", "last_id", "span_start", "span_end"]
+    known = ledger.filter(pl.any_horizontal(pl.col("span_start", "span_end").is_not_null())).select(columns).collect()
+    try:
+        with postgres.connect() as connection:
+            changed = connection.execute(_SPANS, [known[name].to_list() for name in columns]).rowcount
+    except (TransientError, psycopg.OperationalError) as error:
+        raise dg.RetryRequested(max_retries=RETRIES, seconds_to_wait=RETRY_AFTER_S) from error
+    return dg.MaterializeResult(metadata={"dagster/row_count": known.height, "rows_changed": changed})
+
+
 def _names(names: list[str], prefix: str = "") -> sql.Composed:
     parts = [sql.Identifier(prefix, name) if prefix else sql.Identifier(name) for name in names]
     return sql.SQL(", ").join(parts)

@@ -81,6 +81,8 @@ def article(article_id: str, published_at: datetime, symbols: Iterable[str] = ("
         "published_at": published_at,
         "first_seen_at": published_at + timedelta(seconds=30),
         "language": "en",
+        "cluster_id": None,
+        "sentiment": None,
         **_lineage("news_topic", 0, 0, published_at),
         **other,
     }

@@ -24,6 +24,7 @@ from streaming.jobs.follower import Follower, Progress, Rows, Sink
 from streaming.jobs.publisher import Publisher
 from streaming.settings import StreamingSettings
 from streaming.sinks.delta import Lake
+from streaming.sinks.postgres import GAP_STATUSES
 
 NAME = "publish"
 SERVED_FROM: dict[str, Table] = {
@@ -82,7 +83,7 @@ def served_rows(rows: pl.DataFrame, name: str) -> pl.DataFrame:
 
 def feed_rows(rows: pl.LazyFrame) -> pl.LazyFrame:
     """Gaps, and what became of them."""
-    return rows.filter(pl.col("status").is_in(["gap", "repaired", "unrecoverable"]))
+    return rows.filter(pl.col("status").is_in(GAP_STATUSES))
 
 
 def enriched_keys(upserts: dict[str, pl.DataFrame]) -> pl.DataFrame | None:

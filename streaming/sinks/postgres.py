@@ -30,6 +30,9 @@ KEPT_BATCHES = 1_000
 REFRESHED_AT_ONCE = 5_000
 """Windows a statement: under a second, so that a backlog of days stays within the statement timeout."""
 
+GAP_STATUSES = ("gap", "repaired", "unrecoverable")
+"""Statuses of feeds that the ledger of gaps is made of."""
+
 _STATUS_COLUMNS = ("venue", "symbol", "status", "first_id", "last_id", "received_at", "detail")
 _ALERT_COLUMNS = (
     "alert_id, rule, severity, venue, symbol, window_start, window_end, raised_at, value, threshold, unit, message, "
@@ -170,7 +173,7 @@ def refresh_market_enriched(connection: psycopg.Connection, keys: pl.DataFrame, 
 
 
 def record_gaps(connection: psycopg.Connection, feed_status: pl.DataFrame) -> int:
-    """Enter gaps and repairs into the ledger of gaps; other statuses are left out.
+    """Enter gaps, repairs and losses into the ledger of gaps; other statuses are left out.
 
     The ledger is a function of the set of rows told so far: their order and repetition do not matter.
 
@@ -179,15 +182,15 @@ def record_gaps(connection: psycopg.Connection, feed_status: pl.DataFrame) -> in
         feed_status: columns of bronze.feed_status (venue, symbol, status, first_id, last_id, received_at, detail).
 
     Returns:
-        How many gaps were filled, wholly or in part.
+        Of how many gaps more became known: of what came back, or never will.
     """
     rows = gap_rows(feed_status)
     return _call(connection, "SELECT public.record_gaps(%s)", Jsonb(rows)) if rows else 0
 
 
 def gap_rows(feed_status: pl.DataFrame) -> list[dict[str, object]]:
-    """The gaps and repairs among feed status rows, as JSON values."""
-    return json_rows(feed_status.filter(pl.col("status").is_in(["gap", "repaired"])).select(_STATUS_COLUMNS))
+    """The gaps, repairs and losses among feed status rows, as JSON values."""
+    return json_rows(feed_status.filter(pl.col("status").is_in(GAP_STATUSES)).select(_STATUS_COLUMNS))
 
 
 def json_rows(frame: pl.DataFrame) -> list[dict[str, object]]:

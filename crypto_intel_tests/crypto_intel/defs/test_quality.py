@@ -56,7 +56,7 @@ def test_recent_rows_that_keep_their_contract_pass(lake: Lake, lake_path: Path) 
 
 
 @pytest.mark.parametrize(
-    "planted", [{"price": Decimal("-1")}, {"taker_side": "both"}, {"venue": "nowhere"}, {"trade_id": -1}]
+    "planted", [{"price": Decimal("-1")}, {"taker_side": "both"}, {"venue": "nowhere"}, {"kafka_offset": -1}]
 )
 def test_a_recent_row_that_breaks_its_contract_is_found(lake: Lake, lake_path: Path, planted: dict[str, Any]) -> None:
     lakes.append(lake_path, BRONZE_TRADES, [lakes.trade(1, H22), {**lakes.trade(2, H22), **planted}])
