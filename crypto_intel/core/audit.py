@@ -11,10 +11,9 @@ from collections.abc import Iterator
 
 import polars as pl
 
-from crypto_intel.core.audit_facts import Facts, Finding
-from streaming.transforms import intervals
+from crypto_intel.core.audit_facts import Facts, Finding, counted, markets_of
+from crypto_intel.core.audit_source import audit_source, waiting_records
 
-_IDS = ["first_id", "last_id"]
 _MINUTE = "1m"
 _FIVE = "5m"
 
@@ -22,9 +21,7 @@ _FIVE = "5m"
 def audit(facts: Facts) -> list[Finding]:
     """Compare every hop with the one before it, in the order of the flow."""
     return [
-        *_source_to_bronze(facts),
-        *_kafka_to_bronze(facts),
-        *_ids_are_contiguous(facts),
+        *audit_source(facts),
         *_bronze_to_bars(facts),
         *_minutes_to_fives(facts),
         *_bars_to_served(facts),
@@ -32,122 +29,9 @@ def audit(facts: Facts) -> list[Finding]:
         *_silver_to_gold(facts),
         *_gold_to_served(facts),
         *_served_to_cache(facts),
+        *_gaps_to_served(facts),
         *_rejects(facts),
     ]
-
-
-def _markets(frame: pl.DataFrame) -> list[str]:
-    return sorted(frame["market"].unique().to_list())
-
-
-def _ids(facts: Facts, market: str) -> list[intervals.Interval]:
-    own = facts.trades.filter(pl.col("market") == market)["trade_id"]
-    return intervals.from_ids(own.to_numpy())
-
-
-def _listed(facts: Facts, market: str) -> list[intervals.Interval]:
-    # An id that was listed and then reported as repaired is owed again: it must be here.
-    own = facts.gaps.filter(pl.col("market") == market)
-    repaired, missing = own.filter(pl.col("state") == "repaired"), own.filter(pl.col("state") != "repaired")
-    return intervals.difference(*(intervals.union([], rows.select(_IDS).iter_rows()) for rows in (missing, repaired)))
-
-
-def _size(covered: list[intervals.Interval]) -> int:
-    return sum(last - first + 1 for first, last in covered)
-
-
-def _source_to_bronze(facts: Facts) -> Iterator[Finding]:
-    if facts.sent is None:
-        return
-    for market in _markets(facts.sent):
-        rows = facts.sent.filter(pl.col("market") == market).select("first_id", "last_id")
-        sent = intervals.union([], rows.iter_rows())
-        owed = sent if facts.before is None else _sent_before(facts.before, market)
-        got = _ids(facts, market)
-        lost = sum(intervals.missing(got, first, last) for first, last in owed)
-        listed = sum(intervals.missing(got, *part) for part in _overlap(owed, _listed(facts, market)))
-        waiting = min(_waiting(facts), _behind(sent, got) if facts.is_stopped else 0)
-        foreign = sum(intervals.missing(sent, first, last) for first, last in got)
-        parts = {"ids that the source never sent": foreign, "listed as gaps": listed, "wait in Kafka": waiting}
-        yield Finding(
-            "source -> bronze",
-            f"{market} trade ids",
-            _size(owed),
-            _size(got),
-            unexplained=max(0, lost - listed - waiting) + foreign,
-            explained=listed + waiting,
-            note=_counted(parts),
-        )
-
-
-def _sent_before(before: Facts, market: str) -> list[intervals.Interval]:
-    if before.sent is None:
-        return []
-    return intervals.union([], before.sent.filter(pl.col("market") == market).select(_IDS).iter_rows())
-
-
-def _counted(parts: dict[str, int]) -> str:
-    return ", ".join(f"{count} {name}" for name, count in parts.items() if count)
-
-
-def _behind(sent: list[intervals.Interval], got: list[intervals.Interval]) -> int:
-    # Ids that the source sent after the last one that is here.
-    last_here = got[-1][1] if got else -1
-    return _size(intervals.difference(sent, [(0, last_here)])) if sent else 0
-
-
-def _waiting(facts: Facts) -> int:
-    # Records behind bronze's newest offsets: the next start reads them.
-    if not facts.is_stopped:
-        return 0
-    return int(_partitions(facts)["waiting"].sum())
-
-
-def _partitions(facts: Facts) -> pl.DataFrame:
-    joined = facts.kafka.join(facts.bronze_offsets, on=["topic", "partition"], how="left")
-    behind = pl.col("high") - pl.max_horizontal(pl.col("newest").fill_null(-1) + 1, "low")
-    waiting = behind if facts.is_stopped else pl.lit(0, pl.Int64)
-    return joined.with_columns(pl.col("rows", "distinct").fill_null(0), waiting=waiting)
-
-
-def _overlap(left: list[intervals.Interval], right: list[intervals.Interval]) -> Iterator[intervals.Interval]:
-    for first, last in left:
-        for start, end in right:
-            if start <= last and end >= first:
-                yield max(first, start), min(last, end)
-
-
-def _kafka_to_bronze(facts: Facts) -> Iterator[Finding]:
-    for row in _partitions(facts).sort("topic", "partition").iter_rows(named=True):
-        records = row["high"] - row["low"]
-        lost, doubled = records - row["waiting"] - row["distinct"], row["rows"] - row["distinct"]
-        parts = {"offsets missing": lost, "rows doubled": doubled, "wait in Kafka": row["waiting"]}
-        yield Finding(
-            "Kafka -> bronze",
-            f"{row['topic']}[{row['partition']}] records",
-            records,
-            row["rows"],
-            unexplained=abs(lost) + doubled,
-            explained=row["waiting"],
-            note=_counted(parts),
-        )
-
-
-def _ids_are_contiguous(facts: Facts) -> Iterator[Finding]:
-    for market in _markets(facts.trades):
-        got = _ids(facts, market)
-        absent = intervals.holes(got)
-        listed = _size(list(_overlap(absent, _listed(facts, market))))
-        spanned = got[-1][1] - got[0][0] + 1
-        yield Finding(
-            "bronze: ids",
-            f"{market} ids from first to last",
-            spanned,
-            _size(got),
-            unexplained=_size(absent) - listed,
-            explained=listed,
-            note="listed as gaps" if listed else "",
-        )
 
 
 def _per_minute(facts: Facts) -> pl.DataFrame:
@@ -172,12 +56,12 @@ def _bronze_to_bars(facts: Facts) -> Iterator[Finding]:
     is_open = pl.col("last_bar").is_null() | (pl.col("window_start") > pl.col("last_bar"))
     ahead = (pl.col("in_bars") - pl.col("in_bronze")).clip(0).alias("ahead")
     off = (pl.col("in_bronze") - pl.col("in_bars") - pl.col("late")).abs() + (pl.col("copies") - 1).clip(0)
-    for market in _markets(windows):
+    for market in markets_of(windows):
         own = windows.filter(pl.col("market") == market)
         waiting = int(own.filter(is_open)["in_bronze"].sum())
         behind = int(own["late"].sum())
         wrong = own.filter(~is_open).select("window_start", ahead, off=off).filter(pl.col("off") > 0)
-        early = min(_waiting(facts), int(wrong["ahead"].sum()))  # bars has read what bronze has yet to read
+        early = min(waiting_records(facts), int(wrong["ahead"].sum()))  # bars has read what bronze has yet to read
         notes = [f"{waiting} in open windows"] * bool(waiting) + [f"{behind} late"] * bool(behind)
         notes += [f"{early} wait in Kafka"] * bool(early)
         notes += [f"{wrong.height} windows differ, first {wrong['window_start'].min()!s}"] * bool(wrong.height)
@@ -231,7 +115,7 @@ def _compare_rows(
     differs = pl.any_horizontal([pl.col(v).ne_missing(pl.col(f"{v}_got")) for v in values])
     wrong = joined.filter(pl.col(f"{values[0]}_got").is_not_null() & differs).height
     parts = {"missing": absent, "different": wrong, "not in the lake": extra, "wait to be published": waiting}
-    return Finding(hop, what, want.height, got.height, absent + wrong + extra, waiting, _counted(parts))
+    return Finding(hop, what, want.height, got.height, absent + wrong + extra, waiting, counted(parts))
 
 
 def _served_truth(facts: Facts) -> pl.DataFrame:
@@ -287,7 +171,7 @@ def _bronze_to_silver(facts: Facts) -> Iterator[Finding]:
             want.height,
             got.height,
             unexplained=lost + doubled + extra,
-            note=_counted(parts),
+            note=counted(parts),
         )
 
 
@@ -355,6 +239,29 @@ def _served_to_cache(facts: Facts) -> Iterator[Finding]:
         newest.height - behind.height,
         unexplained=behind.height,
         note=", ".join(sorted(behind["market"].to_list())),
+    )
+
+
+def _gaps_to_served(facts: Facts) -> Iterator[Finding]:
+    if facts.served_gaps is None:
+        return
+    key, values = ["market", "first_id"], ["last_id", "state", "repaired_count"]
+    owed = facts.gap_ledger if facts.before is None else facts.before.gap_ledger
+    # What the ledger said of a gap before may have been served, and since then been served anew.
+    told = pl.concat([facts.gap_ledger, owed]).unique()
+    missing = owed.join(facts.served_gaps, on=key, how="anti").height
+    extra = facts.served_gaps.join(facts.gap_ledger, on=key, how="anti").height
+    wrong = facts.served_gaps.join(told, on=[*key, *values], how="anti").height - extra
+    waiting = missing + wrong if facts.is_stopped else 0  # the next start publishes it
+    parts = {"missing": missing, "different": wrong, "not in the lake": extra, "wait to be published": waiting}
+    yield Finding(
+        "gaps -> PostgreSQL",
+        "gaps",
+        owed.height,
+        facts.served_gaps.height,
+        unexplained=missing + wrong + extra - waiting,
+        explained=waiting,
+        note=counted(parts),
     )
 
 

@@ -34,6 +34,15 @@ def _frame(**schema: pl.DataType | type[pl.DataType]) -> pl.DataFrame:
 
 _TIME = pl.Datetime("us", "UTC")
 
+LEDGER_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
+    "market": pl.String,
+    "first_id": pl.Int64,
+    "last_id": pl.Int64,
+    "state": pl.String,
+    "repaired_count": pl.Int64,
+}
+"""Of Facts.gap_ledger and Facts.served_gaps."""
+
 
 @dataclass(frozen=True)
 class Facts:
@@ -41,6 +50,7 @@ class Facts:
 
     Attributes:
         sent: market, first_id, last_id: intervals of trade ids that the source says it handed out.
+        unnumbered: market, trades: trades that the source told without ids, by a protocol that has none.
         kafka: topic, partition, low, high: watermarks, high exclusive.
         bronze_offsets: topic, partition, rows, distinct, newest: records in bronze within the watermarks, and the
             newest of their offsets.
@@ -51,7 +61,10 @@ class Facts:
         gold_bars: market, window_start, trade_count, close, event_hour. gold_enriched: the same without close.
         served_bars: market, window_start, trade_count, close. served_enriched: ... trade_count, is_final.
         cached: market, window_start of the newest closed bar in Redis.
-        gaps: market, first_id, last_id, state: what was listed as missing, and what was reported as repaired.
+        gaps: market, first_id, last_id, state: what was listed as missing (open), as missing for good (unrecoverable),
+            and what was reported as repaired.
+        gap_ledger, served_gaps: market, first_id, last_id, state, repaired_count: the ledger of gaps as it follows from
+            the lake, and as PostgreSQL has it.
         rejected: stage, reason, records.
         injected: faulty frames that the simulator was asked to send.
         is_stopped: nothing runs. What Kafka holds behind bronze's newest offset, and what the lake holds behind
@@ -66,9 +79,11 @@ class Facts:
     bars_1m: pl.DataFrame
     bars_5m: pl.DataFrame
     sent: pl.DataFrame | None = None
+    unnumbered: pl.DataFrame | None = None
     served_bars: pl.DataFrame | None = None
     served_enriched: pl.DataFrame | None = None
     cached: pl.DataFrame | None = None
+    served_gaps: pl.DataFrame | None = None
     injected: int | None = None
     is_stopped: bool = False
     before: Facts | None = None
@@ -89,4 +104,15 @@ class Facts:
     gaps: pl.DataFrame = field(
         default_factory=lambda: _frame(market=pl.String, first_id=pl.Int64, last_id=pl.Int64, state=pl.String)
     )
+    gap_ledger: pl.DataFrame = field(default_factory=lambda: _frame(**LEDGER_SCHEMA))
     rejected: pl.DataFrame = field(default_factory=lambda: _frame(stage=pl.String, reason=pl.String, records=pl.Int64))
+
+
+def markets_of(frame: pl.DataFrame) -> list[str]:
+    """The frame's markets, sorted."""
+    return sorted(frame["market"].unique().to_list())
+
+
+def counted(parts: dict[str, int]) -> str:
+    """What there is of each part, as a note: "2 missing, 1 doubled"."""
+    return ", ".join(f"{count} {name}" for name, count in parts.items() if count)

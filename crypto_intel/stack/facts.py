@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import polars as pl
 import psycopg
 import redis
@@ -36,7 +35,9 @@ from crypto_intel.contracts.tables import (
     SILVER_LATE_ARRIVALS,
     SILVER_TRADES,
 )
-from crypto_intel.core.audit_facts import Facts
+from crypto_intel.core.audit_facts import LEDGER_SCHEMA, Facts
+from crypto_intel.core.gaps import STATUSES, fold
+from streaming.simulator.ledger import Account, read_account
 
 BRONZE = (BRONZE_TRADES, BRONZE_QUOTES, BRONZE_NEWS, BRONZE_FEED_STATUS, BRONZE_REJECTED)
 _MARKET = pl.concat_str("venue", "symbol", separator=":").alias("market")
@@ -88,6 +89,7 @@ def read_facts(at: Endpoints, *, within_s: float, is_stopped: bool = False) -> F
 
 def _read(at: Endpoints, *, bronze_within_s: float) -> Facts:
     cached = _cached(at.redis_url)
+    served_gaps = _served_gaps(at.postgres_dsn)
     served_bars, served_enriched = _served(at.postgres_dsn)
     gold_enriched = _rows(at, GOLD_MARKET_ENRICHED, "window_start", "trade_count", "event_hour")
     gold_bars = _rows(at, GOLD_BARS_1M, "window_start", "trade_count", "close", "event_hour")
@@ -96,7 +98,8 @@ def _read(at: Endpoints, *, bronze_within_s: float) -> Facts:
     bars_1m = _rows(at, SILVER_BARS_1M, "window_start", "trade_count", "close")
     kafka = watermarks(at.kafka, at.topics.ingested)
     bronze = _wait_for_bronze(at, kafka, bronze_within_s)
-    account = _account(at.ledger)
+    statuses = _scan(at, BRONZE_FEED_STATUS).filter(pl.col("status").is_in(STATUSES)).collect()
+    account = read_account(at.ledger) if at.ledger else None
     return Facts(
         kafka=kafka,
         bronze_offsets=bronze,
@@ -110,9 +113,12 @@ def _read(at: Endpoints, *, bronze_within_s: float) -> Facts:
         served_bars=served_bars,
         served_enriched=served_enriched,
         cached=cached,
-        gaps=_gaps(at),
+        gaps=_gaps(statuses),
+        gap_ledger=fold(statuses).select(_MARKET, *list(LEDGER_SCHEMA)[1:]),
+        served_gaps=served_gaps,
         rejected=_rejected(at),
         sent=_sent(account),
+        unnumbered=_unnumbered(account),
         injected=_rejectable(account),
     )
 
@@ -219,11 +225,22 @@ def _cached(url: SecretStr | None) -> pl.DataFrame | None:
     return frame.with_columns(pl.col("window_start").str.to_datetime(time_unit="us", time_zone="UTC"))
 
 
-def _gaps(at: Endpoints) -> pl.DataFrame:
+def _served_gaps(dsn: SecretStr | None) -> pl.DataFrame | None:
+    if dsn is None:
+        return None
+    with psycopg.connect(dsn.get_secret_value(), connect_timeout=10) as connection:
+        rows = connection.execute(
+            "SELECT venue || ':' || symbol, first_id, last_id, state, repaired_count FROM public.gaps"
+        ).fetchall()
+    return pl.DataFrame(rows, schema=LEDGER_SCHEMA, orient="row")
+
+
+def _gaps(statuses: pl.DataFrame) -> pl.DataFrame:
     # From the lake, which has them whatever became of PostgreSQL.
-    told = _scan(at, BRONZE_FEED_STATUS).filter(pl.col("status").is_in(["gap", "repaired"]))
-    state = pl.when(pl.col("status") == "gap").then(pl.lit("open")).otherwise(pl.lit("repaired")).alias("state")
-    return told.select(_MARKET, "first_id", "last_id", state).unique().collect()
+    state = pl.col("status").replace("gap", "open").alias("state")
+    return (
+        statuses.filter(pl.col("first_id") <= pl.col("last_id")).select(_MARKET, "first_id", "last_id", state).unique()
+    )
 
 
 def _rejected(at: Endpoints) -> pl.DataFrame:
@@ -231,29 +248,22 @@ def _rejected(at: Endpoints) -> pl.DataFrame:
     return counted.collect()
 
 
-@dataclass(frozen=True)
-class _Account:
-    markets: dict[str, list[tuple[int, int]]]
-    injected: dict[str, int]
-
-
-def _account(ledger: Path | None) -> _Account | None:
-    if ledger is None:
-        return None
-    content = msgspec.json.decode(ledger.read_bytes())
-    markets = {name: [(a, b) for a, b in market["intervals"]] for name, market in content["markets"].items()}
-    return _Account(markets, content.get("injected", {}))
-
-
-def _sent(account: _Account | None) -> pl.DataFrame | None:
+def _sent(account: Account | None) -> pl.DataFrame | None:
     if account is None:
         return None
-    rows = [(market, first, last) for market, parts in account.markets.items() for first, last in parts]
+    rows = [(market, first, last) for market, own in account.markets.items() for first, last in own.intervals]
     schema = {"market": pl.String, "first_id": pl.Int64, "last_id": pl.Int64}
     return pl.DataFrame(rows, schema=schema, orient="row")
 
 
-def _rejectable(account: _Account | None) -> int | None:
+def _unnumbered(account: Account | None) -> pl.DataFrame | None:
+    if account is None:
+        return None
+    rows = [(market, own.unnumbered) for market, own in account.markets.items() if own.unnumbered]
+    return pl.DataFrame(rows, schema={"market": pl.String, "trades": pl.Int64}, orient="row")
+
+
+def _rejectable(account: Account | None) -> int | None:
     # Faults whose frames must end in the dead letters; cuts, gaps and repeats leave no frame to reject.
     if account is None:
         return None

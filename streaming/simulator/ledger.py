@@ -209,9 +209,11 @@ def read_account(path: Path) -> Account | None:
     """The account as of the last byte that left, with what the journal adds; None when there is none."""
     if not path.exists():
         return None
-    account = msgspec.json.decode(path.read_bytes(), type=Account)
+    # The journal first: what it loses to a file that is replaced in between, that file has.
     journal = _journal_of(path)
-    for line in journal.read_bytes().splitlines() if journal.exists() else ():
+    lines = journal.read_bytes().splitlines() if journal.exists() else []
+    account = msgspec.json.decode(path.read_bytes(), type=Account)
+    for line in lines:
         try:
             change = msgspec.json.decode(line, type=Change)
         except msgspec.DecodeError:  # the last line of a process that was killed while it wrote: nothing left after it

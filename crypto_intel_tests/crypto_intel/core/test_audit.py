@@ -13,6 +13,8 @@ from crypto_intel.core.audit import audit
 from crypto_intel.core.audit_facts import Facts, Finding
 
 MARKET = "binance:BTC-USDT"
+OLD = "kraken:XBT-USD"
+"""A market whose trades have no ids."""
 START = datetime(2025, 1, 1, tzinfo=UTC)
 TIME = pl.Datetime("us", "UTC")
 
@@ -50,7 +52,14 @@ def healthy() -> Facts:
         served_bars=whole,
         served_enriched=whole.select("market", "window_start", "trade_count", is_final=pl.lit(True)),
         cached=whole.tail(1).select("market", "window_start"),
+        **with_a_gap(),
     )
+
+
+def with_a_gap() -> dict[str, pl.DataFrame]:
+    """An old gap of another market, as the ledger and PostgreSQL have it."""
+    row = {"market": ["kraken:ETH-USD"], "first_id": [5], "last_id": [9], "state": ["open"], "repaired_count": [2]}
+    return {"gap_ledger": pl.DataFrame(row), "served_gaps": pl.DataFrame(row)}
 
 
 def faults(facts: Facts) -> list[str]:
@@ -156,6 +165,23 @@ PLANTED: dict[str, tuple[Callable[[Facts], Facts], str]] = {
         lambda f: replace(f, rejected=pl.DataFrame({"stage": ["ingest"], "reason": [""], "records": [1]})),
         "rejected",
     ),
+    "a trade without an id that bronze lost": (
+        lambda f: replace(f, unnumbered=pl.DataFrame({"market": [OLD], "trades": [3]})),
+        "source -> bronze",
+    ),
+    "a trade without an id more than the source told": (
+        lambda f: replace(f, unnumbered=pl.DataFrame({"market": [OLD], "trades": [1]})),
+        "source -> bronze",
+    ),
+    "a gap missing in PostgreSQL": (lambda f: replace(f, served_gaps=lose(f.served_gaps, 0)), "gaps -> PostgreSQL"),
+    "a gap in PostgreSQL that the lake does not have": (
+        lambda f: replace(f, gap_ledger=lose(f.gap_ledger, 0)),
+        "gaps -> PostgreSQL",
+    ),
+    "a gap that PostgreSQL says is repaired": (
+        lambda f: replace(f, served_gaps=f.gap_ledger.with_columns(state=pl.lit("repaired"))),
+        "gaps -> PostgreSQL",
+    ),
     "an injected fault that was not rejected": (lambda f: replace(f, injected=3), "rejected"),
 }
 
@@ -233,8 +259,38 @@ def test_a_missing_trade_is_excused_only_while_it_is_listed_as_a_gap() -> None:
     listed = replace(lost, gaps=_gap(4, 4, "open"))
     assert faults(listed) == []
     assert found(listed, "source -> bronze").explained == 1
+    gone = replace(lost, gaps=pl.concat([_gap(3, 5, "open"), _gap(4, 4, "unrecoverable")]))
+    assert faults(gone) == []
+    assert found(gone, "source -> bronze").note == "1 listed as gaps, 1 of these unrecoverable"
     claimed = replace(lost, gaps=pl.concat([_gap(3, 5, "open"), _gap(4, 4, "repaired")]))
     assert faults(claimed) == ["source -> bronze", "bronze: ids"]
+
+
+def test_trades_without_ids_are_counted_apart_and_leave_no_hole() -> None:
+    facts = healthy()
+    old = facts.trades.head(2).with_columns(market=pl.lit(OLD), trade_id=-pl.col("trade_id"))
+    minute = facts.bars_1m.head(1).with_columns(market=pl.lit(OLD))
+    with_old = replace(
+        facts,
+        trades=pl.concat([facts.trades, old]),
+        bars_1m=pl.concat([facts.bars_1m, minute]),
+        served_bars=None,
+        served_enriched=None,
+        silver_trades=facts.silver_trades.head(0),
+        gold_bars=facts.gold_bars.head(0),
+        gold_enriched=facts.gold_enriched.head(0),
+        unnumbered=pl.DataFrame({"market": [OLD], "trades": [2]}),
+    )
+    assert faults(with_old) == []
+    assert faults(replace(with_old, unnumbered=pl.DataFrame({"market": [OLD], "trades": [3]}))) == ["source -> bronze"]
+
+
+def test_a_gap_that_changed_between_two_readings_may_be_served_as_it_was() -> None:
+    facts = healthy()
+    repaired = facts.gap_ledger.with_columns(state=pl.lit("repaired"), repaired_count=pl.lit(5, pl.Int64))
+    assert faults(replace(facts, gap_ledger=repaired)) == ["gaps -> PostgreSQL"]
+    assert faults(replace(facts, gap_ledger=repaired, before=facts)) == []
+    assert faults(replace(facts, gap_ledger=repaired, is_stopped=True)) == []
 
 
 def test_late_arrivals_explain_a_bar_that_has_fewer() -> None:
