@@ -1,0 +1,192 @@
+"""A seeded load in the contract's form, and what must become of it: the oracle.
+
+The expected bars and pairs are computed from the generator's own list with plain Polars; nothing of the code under
+test is used but the contract's events. Trades come in the order of their arrival: out of order by less than the
+windows' delay, some twice, some long after their window (`late`), some dated a day ahead (`future`).
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import polars as pl
+
+from crypto_intel.contracts import events
+from crypto_intel.contracts.events import HEARTBEAT_KEY, Article, Heartbeat, Trade
+from crypto_intel.contracts.settings import Topics
+
+MINUTE_US = 60_000_000
+START_US = 1_760_000_100 * 1_000_000  # a multiple of five minutes
+MARKETS = {"binance:BTC-USDT": 60_000.0, "binance:ETH-USDT": 3_000.0, "kraken:BTC-USD": 60_010.0}
+DELAY_US = 10_000_000
+DISORDER_US = 4_000_000
+PARTITIONS = 3
+
+
+@dataclass(frozen=True)
+class Record:
+    """One record to send: `partition` is set for heartbeats, which go to every one."""
+
+    topic: str
+    key: str
+    value: bytes
+    partition: int | None = None
+
+
+@dataclass
+class Load:
+    """Records of `minutes` minutes in order of sending, and the list that the oracle counts from.
+
+    Args:
+        seed: same seed, same load.
+        trades_per_minute: of all markets together.
+        articles: spread over the minutes.
+        twice_pct: how many of a hundred trades are sent again, up to ten minutes later.
+    """
+
+    topics: Topics
+    minutes: int
+    trades_per_minute: int
+    articles: int = 0
+    seed: int = 1
+    twice_pct: float = 2.0
+    first_minute: int = 0
+    trades: list[Trade] = field(default_factory=list)
+    news: list[Article] = field(default_factory=list)
+    records: list[Record] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        """Draw everything."""
+        self._random = random.Random(self.seed)
+        timed = [*self._trades(), *self._articles(), *self._beats()]
+        self.records = [record for _, _, record in sorted(timed, key=lambda item: item[:2])]
+        self.records += self.beats(self.end_us + DELAY_US)
+
+    @property
+    def begin_us(self) -> int:
+        """When it begins."""
+        return START_US + self.first_minute * MINUTE_US
+
+    @property
+    def end_us(self) -> int:
+        """When it ends; the last heartbeats close every window before it."""
+        return self.begin_us + self.minutes * MINUTE_US
+
+    def _trades(self) -> Iterator[tuple[int, int, Record]]:
+        prices = dict(MARKETS)
+        step_us = self.minutes * MINUTE_US // (self.minutes * self.trades_per_minute)
+        for number, time_us in enumerate(range(self.begin_us, self.end_us, step_us)):
+            market = list(MARKETS)[number % len(MARKETS)]
+            prices[market] *= 1 + self._random.gauss(0, 1e-4)
+            trade = self.trade(market, self._next_id(number), prices[market], time_us + self._random.randrange(step_us))
+            self.trades.append(trade)
+            record = Record(self.topics.trades, market, events.encode(trade))
+            arrives = trade.event_time + self._random.randrange(DISORDER_US)
+            yield arrives, number, record
+            if self._random.random() * 100 < self.twice_pct:
+                yield arrives + self._random.randrange(10 * MINUTE_US), number, record
+
+    def _next_id(self, number: int) -> int:
+        per_minute = -(-self.trades_per_minute // len(MARKETS)) + 1
+        return 1_000_000 + self.first_minute * per_minute + number // len(MARKETS)
+
+    def trade(self, market: str, trade_id: int, price: float, time_us: int, received_us: int = 0) -> Trade:
+        """A trade of our own form."""
+        venue, _, symbol = market.partition(":")
+        return Trade(
+            venue=venue,
+            symbol=symbol,
+            trade_id=trade_id,
+            price=f"{price:.2f}",
+            quantity=f"{self._random.uniform(0.0001, 2):.8f}",
+            taker_side="buy" if self._random.random() < 0.5 else "sell",
+            event_time=time_us,
+            received_at=received_us or time_us + 50_000,
+        )
+
+    def _articles(self) -> Iterator[tuple[int, int, Record]]:
+        for number in range(self.articles):
+            published = self.begin_us + self._random.randrange(self.minutes * 60) * 1_000_000
+            article = Article(
+                article_id=f"article-{self.seed}-{self.first_minute}-{number}",
+                source="chaos",
+                url=f"https://example.com/{number}",
+                title=f"Story {number}",
+                published_at=published,
+                first_seen_at=published + 30_000_000,
+                symbols=self._random.choice([("BTC",), ("ETH",), ("BTC", "ETH"), ()]),
+            )
+            self.news.append(article)
+            yield article.first_seen_at, number, Record(self.topics.news, article.article_id, events.encode(article))
+
+    def _beats(self) -> Iterator[tuple[int, int, Record]]:
+        for time_us in range(self.begin_us, self.end_us, 2_000_000):
+            for record in self.beats(time_us):
+                # A heartbeat vouches for what was received before it: it must not overtake what is still on its way.
+                yield time_us + DISORDER_US, -1, record
+
+    def beats(self, time_us: int) -> list[Record]:
+        """Heartbeats of every feed, for every partition."""
+        told = [
+            (topic, Heartbeat(venue=venue, symbols=symbols, event_time=time_us, received_at=time_us))
+            for topic, venue, symbols in (
+                (self.topics.trades, "binance", ("BTC-USDT", "ETH-USDT")),
+                (self.topics.trades, "kraken", ("BTC-USD",)),
+                (self.topics.news, "newsapi", ()),
+            )
+        ]
+        return [
+            Record(topic, HEARTBEAT_KEY, events.encode(beat), partition)
+            for topic, beat in told
+            for partition in range(PARTITIONS)
+        ]
+
+    # --- the oracle ------------------------------------------------------------------------------------------------
+
+    def frame(self) -> pl.DataFrame:
+        """Each trade once."""
+        return pl.DataFrame(
+            {
+                "venue": [t.venue for t in self.trades],
+                "symbol": [t.symbol for t in self.trades],
+                "trade_id": [t.trade_id for t in self.trades],
+                "price": [float(t.price) for t in self.trades],
+                "quantity": [float(t.quantity) for t in self.trades],
+                "is_buy": [t.taker_side == "buy" for t in self.trades],
+                "event_time": [t.event_time for t in self.trades],
+            }
+        )
+
+    def bars(self, window_us: int = MINUTE_US) -> pl.DataFrame:
+        """Expected bars of windows with trades."""
+        start = pl.col("event_time") // window_us * window_us
+        return (
+            self.frame()
+            .sort("trade_id")
+            .group_by("venue", "symbol", window_start=start)
+            .agg(
+                open=pl.first("price"),
+                high=pl.max("price"),
+                low=pl.min("price"),
+                close=pl.last("price"),
+                volume_base=pl.sum("quantity"),
+                volume_quote=(pl.col("price") * pl.col("quantity")).sum(),
+                buy_volume_base=pl.col("quantity").filter("is_buy").sum(),
+                trade_count=pl.len().cast(pl.Int64),
+                first_trade_id=pl.min("trade_id"),
+                last_trade_id=pl.max("trade_id"),
+            )
+            .sort("venue", "symbol", "window_start")
+        )
+
+    def pairs(self) -> set[tuple[str, str, int, str]]:
+        """Expected (venue, symbol, window_start, article_id): an article within 5 minutes of a bar's end."""
+        found = set()
+        for venue, symbol, start in self.bars().select("venue", "symbol", "window_start").iter_rows():
+            for article in self.news:
+                is_near = abs(article.published_at - (start + MINUTE_US)) <= 5 * MINUTE_US
+                if is_near and symbol.partition("-")[0] in article.symbols:
+                    found.add((venue, symbol, start, article.article_id))
+        return found
