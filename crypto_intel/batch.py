@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from crypto_intel.contracts.settings import Settings
 from crypto_intel.contracts.tables import BRONZE_FEED_STATUS, BRONZE_TRADES, GOLD_BARS_1M, SILVER_TRADES
+from crypto_intel.core.completeness import with_unrecoverable
 from crypto_intel.core.frames import conform
 from crypto_intel.core.hours import HOUR, event_hour
 from crypto_intel.core.trades import last_before
@@ -49,7 +50,9 @@ def bars_of_hour(trades: pl.DataFrame, lake: Lake, spark: BatchSpark, hour: date
             .applyInArrow(_market_bars(hour, feed), _BAR_DDL)
         )
         rows = pl.DataFrame(bars.toArrow())
-    with_hour = rows.with_columns(event_hour=pl.lit(event_hour(hour)))
+    with_hour = with_unrecoverable(rows, before, losses_since(lake, hour)).with_columns(
+        event_hour=pl.lit(event_hour(hour))
+    )
     return conform(with_hour, GOLD_BARS_1M).sort(GOLD_BARS_1M.key)
 
 
@@ -80,6 +83,12 @@ def trades_before(lake: Lake, hour: datetime) -> pl.DataFrame:
         nearer = last_before(window, hour).join(found, on=["venue", "symbol"], how="anti")
         found = pl.concat([found, nearer])
     return found
+
+
+def losses_since(lake: Lake, hour: datetime) -> pl.DataFrame:
+    """What venues have said since the hour of ids that they no longer have: rows of bronze.feed_status."""
+    told = lake.scan(BRONZE_FEED_STATUS).filter(pl.col("event_date") >= hour.date())
+    return told.filter((pl.col("status") == "unrecoverable") & (pl.col("event_time") >= hour)).collect()
 
 
 def feed_around(lake: Lake, hour: datetime) -> pl.DataFrame:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from crypto_intel.stack.commands import app as commands
 from crypto_intel.stack.commands import main as app
+from crypto_intel.stack.inject import inject
 from crypto_intel.stack.rebuild import rebuild
 from crypto_intel.stack.record import record
 
 commands.command(epilog="`crypto-intel record --venue kraken --out captures/kraken --seconds 600`")(record)
 commands.command(epilog="`crypto-intel rebuild ingest`")(rebuild)
+commands.command(epilog="`crypto-intel inject gap --symbol BTC-USDT --ids 500`")(inject)
 
 if __name__ == "__main__":
     app()
