@@ -11,6 +11,7 @@ import asyncio
 import sys
 import tempfile
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -62,7 +63,7 @@ async def run(folder: Path, trades: int, venue: str = "binance", seed: int = 7, 
         async with feeding(settings, sink, venue=venue) as (feed, _):
             due = pause
             while due < trades:
-                await eventually(lambda due=due: len(sink.trades()) >= due, _PATIENCE_S)
+                await eventually(partial(_has, sink, due), _PATIENCE_S)
                 await _fault(simulator, report, rng)
                 due += pause
             await eventually(lambda: len(sink.trades()) >= trades, _PATIENCE_S)
@@ -70,6 +71,10 @@ async def run(folder: Path, trades: int, venue: str = "binance", seed: int = 7, 
             report.lost = await lost_ids(simulator, sink, venue)
         _account(report, sink, feed)
     return report
+
+
+def _has(sink: TimedSink, trades: int) -> bool:
+    return len(sink.trades()) >= trades
 
 
 async def _fault(simulator: Simulator, report: Report, rng: Random) -> None:

@@ -65,7 +65,7 @@ class Follower:
     Args:
         name: of the query.
         folder: its checkpoint.
-        told: called after each batch that had rows.
+        told: called after each batch, and at the start with where the last one ended.
     """
 
     def __init__(
@@ -126,6 +126,8 @@ class Follower:
         plan = self._read("planned")
         if plan and plan.epoch == done.epoch and plan.batch_id not in (done.batch_id, done.batch_id + 1):
             raise FatalError(f"{self._folder} has done batch {done.batch_id} and planned {plan.batch_id}; {_REMEDY}")
+        if done.batch_id >= 0:  # a kill may have come before its report, and there may be nothing new to report
+            self._told(Progress(self.name, done.epoch, done.batch_id, 0, 0, done.ends))
         while not self._stopping.is_set():
             began = time.monotonic()
             if plan is None or plan.batch_id == done.batch_id:

@@ -23,6 +23,7 @@ from pyspark.sql.streaming.listener import (
 
 from streaming.jobs.follower import Progress
 from streaming.jobs.query import Figures, StateFigures
+from streaming.jobs.standing import last_batch, read_to
 from streaming.settings import StreamingSettings
 from streaming.sinks.progress import ProgressRow, ProgressSink
 
@@ -40,11 +41,17 @@ class ProgressReporter(StreamingQueryListener):
 
     def __init__(self, settings: StreamingSettings, now_us: Callable[[], int], figures: Figures) -> None:
         self._sink = ProgressSink(settings.postgres_dsn)
+        self._checkpoints = settings.checkpoint_root
         self._now_us = now_us
         self._figures = figures
 
     def onQueryStarted(self, event: QueryStartedEvent) -> None:
-        """Nothing to tell before the first batch."""
+        """Tell where the query stands, unless that was told when it got there."""
+        name = event.name or ""
+        try:
+            self._sink.write_if_new(standing_row(f"{self._checkpoints}/{name}", name, str(event.runId)))
+        except Exception as error:  # a status page must never hurt a stream
+            log.warning("standing not stored", query=name, error=repr(error)[:300])
 
     def onQueryProgress(self, event: QueryProgressEvent) -> None:
         """Store the batch's figures."""
@@ -112,13 +119,33 @@ def followed_row(progress: Progress) -> ProgressRow:
     )
 
 
+def standing_row(checkpoint: str, query: str, run_id: str) -> ProgressRow:
+    """Where a query that starts stands, as a row of ops.stream_progress."""
+    batch_id = last_batch(checkpoint)
+    return ProgressRow(
+        query=query,
+        batch_id=batch_id,
+        input_rows=0,
+        rows_per_second=None,
+        batch_ms=None,
+        end_offsets=_told(read_to(checkpoint, batch_id)),
+        lag_records=None,
+        watermark=None,
+        event_time_delay_s=None,
+        state_rows=0,
+        state_bytes=0,
+        late_rows=0,
+        run_id=run_id,
+    )
+
+
 def end_offsets(progress: StreamingQueryProgress) -> dict[str, Any]:
     """Kafka: {topic: {partition: offset}}; tables: {layer/table: {"version": n, "index": -1}}, n is read next."""
-    offsets: dict[str, Any] = {}
-    for source in progress.sources:
-        for name, at in _offset(source.endOffset).items():
-            offsets[name] = {"version": at + 1, "index": -1} if "/" in name else at
-    return offsets
+    return _told({name: at for source in progress.sources for name, at in _offset(source.endOffset).items()})
+
+
+def _told(read: dict[str, Any]) -> dict[str, Any]:
+    return {name: {"version": at + 1, "index": -1} if "/" in name else at for name, at in read.items()}
 
 
 def _lag(progress: StreamingQueryProgress) -> int | None:

@@ -31,6 +31,8 @@ ON CONFLICT (query) DO UPDATE SET
   state_bytes = EXCLUDED.state_bytes, run_id = EXCLUDED.run_id, updated_at = EXCLUDED.updated_at
 """
 
+_UPSERT_IF_NEW = f"{_UPSERT.rstrip()}\nWHERE p.batch_id <> EXCLUDED.batch_id"
+
 
 @dataclass(frozen=True)
 class ProgressRow:
@@ -63,6 +65,17 @@ class ProgressSink:
         Raises:
             RetryableError: PostgreSQL is away.
         """
+        self._execute(_UPSERT, row)
+
+    def write_if_new(self, row: ProgressRow) -> None:
+        """Store a report unless the newest is of the same batch.
+
+        Raises:
+            RetryableError: PostgreSQL is away.
+        """
+        self._execute(_UPSERT_IF_NEW, row)
+
+    def _execute(self, statement: str, row: ProgressRow) -> None:
         if self._database is not None:
             with self._database.transaction() as connection:
-                connection.execute(_UPSERT, {**asdict(row), "end_offsets": Jsonb(row.end_offsets)})
+                connection.execute(statement, {**asdict(row), "end_offsets": Jsonb(row.end_offsets)})

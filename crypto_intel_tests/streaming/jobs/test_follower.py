@@ -23,6 +23,7 @@ class Taken:
 
     def __init__(self) -> None:
         self.batches: list[tuple[str, int, list[int]]] = []
+        self.reports: list[Progress] = []
         self.fail: Callable[[], None] = lambda: None
         self.told = threading.Semaphore(0)
 
@@ -31,9 +32,11 @@ class Taken:
         self.batches.append((epoch, batch_id, sorted(rows[TABLE]["first_trade_id"].to_list())))
         self.fail()
 
-    def note(self, _: Progress) -> None:
-        """A batch is done."""
-        self.told.release()
+    def note(self, progress: Progress) -> None:
+        """A batch is done, or the start says where the last one ended."""
+        self.reports.append(progress)
+        if progress.rows:
+            self.told.release()
 
 
 @pytest.fixture
@@ -65,6 +68,17 @@ def test_each_new_row_comes_once_over_a_restart(lake: Lake) -> None:
     assert [batch[2] for batch in taken.batches] == [[1, 2, 3], [10, 11, 12], [20, 21, 22]]
     assert [batch[1] for batch in taken.batches] == [0, 1, 2]
     assert len({batch[0] for batch in taken.batches}) == 1
+
+
+def test_a_start_with_nothing_new_tells_where_it_stands(lake: Lake) -> None:
+    taken = Taken()
+    lake.append(rows(1), TABLE, application="q", batch_id=0)
+    follower = follow(lake, taken)
+    assert taken.told.acquire(timeout=WAIT_S)
+    follower.stop()
+    follow(lake, taken).stop()
+    done, standing = taken.reports
+    assert (standing.batch_id, standing.ends, standing.rows) == (done.batch_id, done.ends, 0)
 
 
 def test_a_batch_that_was_cut_comes_again_as_it_was(lake: Lake) -> None:
