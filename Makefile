@@ -10,7 +10,7 @@ SOURCES := crypto_intel streaming crypto_intel_tests
 DOCKERFILES := $(wildcard docker/Dockerfile*)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo live replay clean-demo test test-fast lint fmt lock golden
+.PHONY: help setup demo live replay clean-demo test test-fast chaos lint fmt lock golden
 
 help: ## List the tasks
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -48,6 +48,9 @@ test: setup ## All tests, on real servers
 
 test-fast: setup ## Tests of pure functions, under a minute
 	$(BIN)/python -m pytest -m "not stack"
+
+chaos: setup ## Every fault on real servers, in full, an hour or more; table in .chaos/report.md (ARGS="--only R5")
+	$(BIN)/python -m crypto_intel_tests.chaos $(ARGS)
 
 lint: setup ## Style, types, import borders, docker files, the asset graph
 	$(BIN)/ruff check $(SOURCES)

@@ -30,8 +30,7 @@ class Sender:
         """Send all, at most `per_s` a second where that is set, and wait for the acknowledgements."""
         began = time.monotonic()
         for number, record in enumerate(records):
-            where = {} if record.partition is None else {"partition": record.partition}
-            self._produce(record, where)
+            self._produce(record)
             if per_s and number % 100 == 99:
                 time.sleep(max(0.0, began + number / per_s - time.monotonic()))
         assert self._producer.flush(60) == 0
@@ -42,10 +41,10 @@ class Sender:
         thread.start()
         return thread
 
-    def _produce(self, record: Record, where: dict[str, int]) -> None:
+    def _produce(self, record: Record) -> None:
         while True:
             try:
-                self._producer.produce(record.topic, record.value, record.key, on_delivery=self._note, **where)
+                self._producer.produce(record.topic, record.value, record.key, record.partition, on_delivery=self._note)
             except BufferError:
                 self._producer.poll(0.1)
             else:
@@ -70,7 +69,20 @@ class Application:
     jars: Jars
     queries: tuple[str, ...] = ("ingest", "bar_news")
     extra: dict[str, str] = field(default_factory=dict)
+    # Nobody listens there: the lake's queries do not need PostgreSQL, and must not mind.
+    dsn: str = "postgresql://nobody@127.0.0.1:1/none"
+    redis_url: str = ""
     process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def lake(self) -> Path:
+        """Its lake."""
+        return self.folder / "lake"
+
+    @property
+    def publishes(self) -> bool:
+        """Whether it serves PostgreSQL and Redis."""
+        return bool({"publish", "live"} & set(self.queries))
 
     @property
     def log(self) -> Path:
@@ -94,12 +106,14 @@ class Application:
             "CRYPTO_INTEL_SOURCE": "sim",
             "CRYPTO_INTEL_DATA_DIR": str(self.folder),
             "CRYPTO_INTEL_KAFKA__BOOTSTRAP": self.bootstrap,
-            # Nobody listens there: the lake's queries do not need PostgreSQL, and must not mind.
-            "CRYPTO_INTEL_POSTGRES_DSN": "postgresql://nobody@127.0.0.1:1/none",
+            "CRYPTO_INTEL_POSTGRES_DSN": self.dsn,
+            **({"CRYPTO_INTEL_REDIS_URL": self.redis_url} if self.redis_url else {}),
             "CRYPTO_INTEL_SPARK__JARS": str(self.jars.spark),
             "CRYPTO_INTEL_SPARK__DRIVER_MEMORY": "1g",
             "CRYPTO_INTEL_TRIGGERS__INGEST_S": "0.5",
-            "CRYPTO_INTEL_TRIGGERS__BAR_NEWS_S": "1",
+            "CRYPTO_INTEL_TRIGGERS__BAR_NEWS_S": "2",
+            "CRYPTO_INTEL_TRIGGERS__LIVE_S": "1",
+            "CRYPTO_INTEL_TRIGGERS__PUBLISH_S": "1",
             **{f"CRYPTO_INTEL_TOPICS__{name.upper()}": topic for name, topic in self.topics.model_dump().items()},
         }
 
@@ -133,7 +147,7 @@ class Application:
             assert self.process
             assert self.process.poll() is None, f"ended with {self.process.poll()}:\n{self.tail()}"
             assert time.monotonic() - began < timeout_s, f"not within {timeout_s} s:\n{self.tail()}"
-            time.sleep(0.5)
+            time.sleep(1)
         return time.monotonic() - began
 
     def worker(self) -> int | None:

@@ -2,7 +2,7 @@
 
 The expected bars and pairs are computed from the generator's own list with plain Polars; nothing of the code under
 test is used but the contract's events. Trades come in the order of their arrival: out of order by less than the
-windows' delay, some twice, some long after their window (`late`), some dated a day ahead (`future`).
+windows' delay, some twice. What is late, of the future or spoilt is inputs.py's.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import polars as pl
 
@@ -23,16 +24,19 @@ MARKETS = {"binance:BTC-USDT": 60_000.0, "binance:ETH-USDT": 3_000.0, "kraken:BT
 DELAY_US = 10_000_000
 DISORDER_US = 4_000_000
 PARTITIONS = 3
+BEAT_US = 6_000_000
+JUMP = 1.03
+"""Once in each market the price jumps by so much, and stays there: an alert that must be told."""
 
 
 @dataclass(frozen=True)
 class Record:
-    """One record to send: `partition` is set for heartbeats, which go to every one."""
+    """One record to send: `partition` is set for heartbeats, which go to every one; -1: by the key."""
 
     topic: str
     key: str
     value: bytes
-    partition: int | None = None
+    partition: int = -1
 
 
 @dataclass
@@ -56,6 +60,7 @@ class Load:
     trades: list[Trade] = field(default_factory=list)
     news: list[Article] = field(default_factory=list)
     records: list[Record] = field(default_factory=list)
+    jumps: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Draw everything."""
@@ -79,7 +84,10 @@ class Load:
         step_us = self.minutes * MINUTE_US // (self.minutes * self.trades_per_minute)
         for number, time_us in enumerate(range(self.begin_us, self.end_us, step_us)):
             market = list(MARKETS)[number % len(MARKETS)]
-            prices[market] *= 1 + self._random.gauss(0, 1e-4)
+            prices[market] *= 1 + self._random.gauss(0, 1e-5)
+            if number > self.minutes * self.trades_per_minute // 2 and market not in self.jumps:
+                self.jumps[market] = time_us
+                prices[market] *= JUMP
             trade = self.trade(market, self._next_id(number), prices[market], time_us + self._random.randrange(step_us))
             self.trades.append(trade)
             record = Record(self.topics.trades, market, events.encode(trade))
@@ -122,7 +130,7 @@ class Load:
             yield article.first_seen_at, number, Record(self.topics.news, article.article_id, events.encode(article))
 
     def _beats(self) -> Iterator[tuple[int, int, Record]]:
-        for time_us in range(self.begin_us, self.end_us, 2_000_000):
+        for time_us in range(self.begin_us, self.end_us, BEAT_US):
             for record in self.beats(time_us):
                 # A heartbeat vouches for what was received before it: it must not overtake what is still on its way.
                 yield time_us + DISORDER_US, -1, record
@@ -147,6 +155,20 @@ class Load:
 
     def frame(self) -> pl.DataFrame:
         """Each trade once."""
+        return self._frame
+
+    def bars(self, window_us: int = MINUTE_US) -> pl.DataFrame:
+        """Expected bars of windows with trades."""
+        if window_us not in self._bars:
+            self._bars[window_us] = expected_bars(self._frame, window_us)
+        return self._bars[window_us]
+
+    def pairs(self) -> set[tuple[str, str, int, str]]:
+        """Expected (venue, symbol, window_start, article_id): an article within 5 minutes of a bar's end."""
+        return self._pairs
+
+    @cached_property
+    def _frame(self) -> pl.DataFrame:
         return pl.DataFrame(
             {
                 "venue": [t.venue for t in self.trades],
@@ -159,34 +181,37 @@ class Load:
             }
         )
 
-    def bars(self, window_us: int = MINUTE_US) -> pl.DataFrame:
-        """Expected bars of windows with trades."""
-        start = pl.col("event_time") // window_us * window_us
-        return (
-            self.frame()
-            .sort("trade_id")
-            .group_by("venue", "symbol", window_start=start)
-            .agg(
-                open=pl.first("price"),
-                high=pl.max("price"),
-                low=pl.min("price"),
-                close=pl.last("price"),
-                volume_base=pl.sum("quantity"),
-                volume_quote=(pl.col("price") * pl.col("quantity")).sum(),
-                buy_volume_base=pl.col("quantity").filter("is_buy").sum(),
-                trade_count=pl.len().cast(pl.Int64),
-                first_trade_id=pl.min("trade_id"),
-                last_trade_id=pl.max("trade_id"),
-            )
-            .sort("venue", "symbol", "window_start")
-        )
+    @cached_property
+    def _bars(self) -> dict[int, pl.DataFrame]:
+        return {}
 
-    def pairs(self) -> set[tuple[str, str, int, str]]:
-        """Expected (venue, symbol, window_start, article_id): an article within 5 minutes of a bar's end."""
-        found = set()
-        for venue, symbol, start in self.bars().select("venue", "symbol", "window_start").iter_rows():
-            for article in self.news:
-                is_near = abs(article.published_at - (start + MINUTE_US)) <= 5 * MINUTE_US
-                if is_near and symbol.partition("-")[0] in article.symbols:
-                    found.add((venue, symbol, start, article.article_id))
-        return found
+    @cached_property
+    def _pairs(self) -> set[tuple[str, str, int, str]]:
+        told = [(article.article_id, article.published_at, base) for article in self.news for base in article.symbols]
+        news = pl.DataFrame(told, schema={"article": pl.String, "at": pl.Int64, "base": pl.String}, orient="row")
+        bars = self.bars().with_columns(base=pl.col("symbol").str.split("-").list.first())
+        apart = (pl.col("at") - pl.col("window_start") - MINUTE_US).abs()
+        near = bars.join(news, on="base").filter(apart <= 5 * MINUTE_US)
+        return set(near.select("venue", "symbol", "window_start", "article").iter_rows())
+
+
+def expected_bars(trades: pl.DataFrame, window_us: int) -> pl.DataFrame:
+    """Bars of windows with trades, sorted by market and time."""
+    start = pl.col("event_time") // window_us * window_us
+    return (
+        trades.sort("trade_id")
+        .group_by("venue", "symbol", window_start=start)
+        .agg(
+            open=pl.first("price"),
+            high=pl.max("price"),
+            low=pl.min("price"),
+            close=pl.last("price"),
+            volume_base=pl.sum("quantity"),
+            volume_quote=(pl.col("price") * pl.col("quantity")).sum(),
+            buy_volume_base=pl.col("quantity").filter("is_buy").sum(),
+            trade_count=pl.len().cast(pl.Int64),
+            first_trade_id=pl.min("trade_id"),
+            last_trade_id=pl.max("trade_id"),
+        )
+        .sort("venue", "symbol", "window_start")
+    )

@@ -10,7 +10,6 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.streaming import StreamingQuery
 
 from crypto_intel.contracts.tables import SILVER_BAR_NEWS as PAIRS
-from streaming import failpoints
 from streaming.jobs.lake_source import read_rows
 from streaming.jobs.query import start
 from streaming.jobs.slices import planned_versions
@@ -28,17 +27,28 @@ def run(session: SparkSession, settings: StreamingSettings) -> StreamingQuery:
     lake = Lake(settings.lake_root)
     bars, news = (read_rows(session, lake.root, rows, settings.topics.news) for rows in ("bars", "news"))
     pairs = join(bars, once(news, delay_minutes=settings.news.delay_minutes))
-    sink = Sink(lake, f"{settings.checkpoint_root}/{NAME}")
+    sink = Sink(lake, f"{settings.checkpoint_root}/{NAME}", frozen(settings))
     return start(pairs, NAME, settings, every_s=settings.triggers.bar_news_s, sink=sink.write)
 
 
-class Sink:
-    """Takes the query's batches."""
+def frozen(settings: StreamingSettings) -> dict[str, str]:
+    """Settings that Spark's own states of the join depend on.
 
-    def __init__(self, lake: Lake, checkpoint: str) -> None:
+    Spark itself goes on with the old number of shuffle partitions in silence, and with a new delay over old states.
+    """
+    return {
+        "spark.shuffle_partitions": str(settings.spark.shuffle_partitions),
+        "news.delay_minutes": str(settings.news.delay_minutes),
+    }
+
+
+class Sink:
+    """Takes the query's batches; `frozen` are the settings that may not change within a checkpoint."""
+
+    def __init__(self, lake: Lake, checkpoint: str, frozen: dict[str, str]) -> None:
         self._lake = lake
         self._checkpoint = checkpoint
-        self._states = StateFiles(f"{checkpoint}/states", {})
+        self._states = StateFiles(f"{checkpoint}/states", frozen)
 
     def write(self, batch: DataFrame, batch_id: int) -> None:
         """Bring a batch's pairs into the lake.
@@ -54,7 +64,6 @@ class Sink:
         new = unwritten(rows.cast(schema_of(PAIRS)), self._lake, int(earlier))  # type: ignore[arg-type]
         self._lake.append(new, PAIRS, application=query_id(batch), batch_id=batch_id)
         self._states.write(batch_id, States(ends=ends, resume=earlier))
-        failpoints.reach(f"{NAME}:states")
         self._lake.compact()
 
 

@@ -119,7 +119,8 @@ class Sink:
         self._step = partial(Ingest, settings.lake_root, settings.topics.trades, delay_us, read)
         self._kafka = settings.kafka
         self._checkpoint = f"{settings.checkpoint_root}/{NAME}"
-        self._states = StateFiles(f"{self._checkpoint}/states", {"bars.delay_s": str(settings.bars.delay_s)})
+        frozen = {"bars.delay_s": str(settings.bars.delay_s)}
+        self._states = StateFiles(f"{self._checkpoint}/states", frozen, dict[str, MarketState])
 
     def write(self, batch: DataFrame, batch_id: int) -> None:
         """Bring a batch into the lake.
@@ -130,7 +131,6 @@ class Sink:
         before = self._states.before(batch_id) or States()
         ranges = planned(self._checkpoint, batch_id, before)
         packed = self._states.begin(batch_id, last_offsets(ranges), partial(self._earlier, batch_id, before))
-        failpoints.reach(f"{NAME}:begun")
         resume = Resume.unpack(packed)
         context = batch.sparkSession.sparkContext
         results = run_slices(context, self._kafka, ranges, self._step(resume=resume), before.partitions)
@@ -138,7 +138,6 @@ class Sink:
         self._append(query_id(batch), batch_id, results, resume)
         failpoints.reach(f"{NAME}:tables")
         self._states.write(batch_id, advanced(before, results, packed))
-        failpoints.reach(f"{NAME}:states")
         self._lake.compact()
 
     def _earlier(self, batch_id: int, before: States) -> bytes:

@@ -18,6 +18,7 @@ import structlog
 from pydantic import SecretStr
 
 from crypto_intel.contracts.events import Alert
+from streaming import failpoints
 from streaming.clock import PlatformClock
 from streaming.errors import RetryableError
 from streaming.settings import StreamingSettings
@@ -123,9 +124,12 @@ class Publisher:
                 feed_status=feed_status,
             )
         )
+        failpoints.reach(f"{query}:postgres")
         if alerts or batch_id % 30 == 0:  # what a crash left behind is sent as well
             self._until_done(lambda: self._send_alerts(sink))
+            failpoints.reach(f"{query}:alerts")
         self._show(upserts, alerts)
+        failpoints.reach(f"{query}:redis")
 
     def _sink(self, query: str, epoch: str) -> ServingSink:
         # Each query calls from a thread of its own with its own key, so no two make the same one.

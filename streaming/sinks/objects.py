@@ -6,6 +6,8 @@ from pathlib import Path
 
 from deltalake.fs import DeltaStorageHandler
 
+from streaming import failpoints
+
 
 def put(path: str, content: bytes) -> None:
     """Write an object: a reader sees all of it or the one before."""
@@ -18,6 +20,7 @@ def put(path: str, content: bytes) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(f".{target.name}.partial")
     partial.write_bytes(content)
+    failpoints.reach(f"partial:{target.suffix}")
     partial.replace(target)
 
 

@@ -18,6 +18,7 @@ from psycopg.types.json import Jsonb
 from pydantic import SecretStr
 
 from crypto_intel.contracts.events import Alert, encode
+from streaming import failpoints
 from streaming.errors import FatalError
 from streaming.sinks.connection import PostgresConnection
 from streaming.sinks.upsert import upsert_frame
@@ -36,13 +37,14 @@ GAP_STATUSES = ("gap", "repaired", "unrecoverable")
 _STATUS_COLUMNS = ("venue", "symbol", "status", "first_id", "last_id", "received_at", "detail")
 _ALERT_COLUMNS = (
     "alert_id, rule, severity, venue, symbol, window_start, window_end, raised_at, value, threshold, unit, message, "
-    "coverage_pct, completeness, source"
+    "coverage_pct, completeness, source, article_ids, evidence"
 )
 _INSERT_ALERT = f"""
 WITH raised AS (
   INSERT INTO public.alerts ({_ALERT_COLUMNS})
   VALUES (%(alert_id)s, %(rule)s, %(severity)s, %(venue)s, %(symbol)s, %(window_start)s, %(window_end)s,
-    %(raised_at)s, %(value)s, %(threshold)s, %(unit)s, %(message)s, %(coverage_pct)s, %(completeness)s, %(source)s)
+    %(raised_at)s, %(value)s, %(threshold)s, %(unit)s, %(message)s, %(coverage_pct)s, %(completeness)s, %(source)s,
+    %(article_ids)s, %(evidence)s)
   ON CONFLICT (alert_id) DO NOTHING
   RETURNING alert_id
 )
@@ -112,6 +114,7 @@ class PostgresSink:
                 record_gaps(connection, feed_status)
             if refresh_enriched is not None:  # last: it holds a lock until the commit
                 refresh_market_enriched(connection, refresh_enriched, known_at)
+            failpoints.reach(f"{self._query}:transaction")
         return True
 
     def pending_alerts(self, limit: int = 500) -> list[tuple[str, Alert]]:
@@ -212,6 +215,8 @@ def alert_row(alert: Alert) -> dict[str, object]:
     row: dict[str, object] = msgspec.structs.asdict(alert)
     for name in ("window_start", "window_end", "raised_at"):
         row[name] = _time(row[name])
+    row["article_ids"] = list(alert.article_ids)
+    row["evidence"] = msgspec.json.encode(alert.evidence).decode()
     return row
 
 

@@ -15,13 +15,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
+from typing import get_args
 
 import msgspec
 
+from streaming import failpoints
 from streaming.errors import FatalError
 from streaming.sinks.objects import get, put, remove
 
-FORMAT = 1
+FORMAT = 2
 """Grows when what the steps remember changes its form; states of another format are refused."""
 
 KEEP = 30
@@ -57,13 +59,15 @@ class StateFiles:
     """The states of one query.
 
     Args:
-        folder: under the query's checkpoint.
+        folder: `<checkpoints>/<query>/states`.
         settings: those that the states depend on.
+        of: type of a partition's state; states of another form are refused.
     """
 
-    def __init__(self, folder: str, settings: dict[str, str]) -> None:
+    def __init__(self, folder: str, settings: dict[str, str], of: object = None) -> None:
         self._folder = folder
-        self._settings = settings
+        self._query = folder.split("/")[-2]
+        self._settings = settings if of is None else {**settings, "form of the state": form_of(of)}
 
     def before(self, batch_id: int) -> States | None:
         """The states that a batch starts from; None for the first batch of a checkpoint.
@@ -96,6 +100,7 @@ class StateFiles:
         if content is None:
             begun = Begun(dict(ends), resume())
             put(path, msgspec.msgpack.encode(begun))
+            failpoints.reach(f"{self._query}:begun")
             return begun.resume
         try:
             begun = msgspec.msgpack.decode(content, type=Begun)
@@ -113,6 +118,7 @@ class StateFiles:
         if batch_id >= KEEP:
             remove(self._path(batch_id - KEEP))
             remove(f"{self._folder}/{batch_id - KEEP}.begun")
+        failpoints.reach(f"{self._query}:states")
 
     def _path(self, batch_id: int) -> str:
         return f"{self._folder}/{batch_id}.states"
@@ -135,6 +141,23 @@ class StateFiles:
                 f"set them back, or {_REMEDY}"
             )
         return states
+
+
+def form_of(state: object) -> str:
+    """A digest of the names and types of all fields in a state's type: another form has another one."""
+    forms: dict[str, list[str]] = {}
+
+    def visit(part: object) -> None:
+        if isinstance(part, type) and issubclass(part, msgspec.Struct) and part.__name__ not in forms:
+            fields = msgspec.structs.fields(part)
+            forms[part.__name__] = [f"{field.name}: {field.type}" for field in fields]
+            for field in fields:
+                visit(field.type)
+        for inner in get_args(part):
+            visit(inner)
+
+    visit(state)
+    return hashlib.sha256(msgspec.json.encode([str(state), forms])).hexdigest()[:12]
 
 
 _REMEDY = "start this query from a new checkpoint: `crypto-intel rebuild QUERY`"

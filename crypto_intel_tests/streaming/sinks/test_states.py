@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
 
 from streaming.errors import FatalError
-from streaming.sinks.states import KEEP, StateFiles, States
+from streaming.jobs.bar_news import frozen
+from streaming.settings import News, Spark, StreamingSettings
+from streaming.sinks.states import FORMAT, KEEP, StateFiles, States, form_of
 
 SETTINGS = {"bars.delay_s": "10"}
 
@@ -75,3 +79,55 @@ def test_notes_of_old_batches_go_with_their_states(files: StateFiles, tmp_path: 
         files.write(batch, States())
     kept = sorted(int(path.stem) for path in tmp_path.glob("*.begun"))
     assert kept == list(range(3, KEEP + 3))
+
+
+class Inner(msgspec.Struct):
+    """A part of a state."""
+
+    count: int
+
+
+class Remembered(msgspec.Struct):
+    """A state."""
+
+    inner: list[Inner]
+
+
+class Grown(msgspec.Struct):
+    """What became of Inner."""
+
+    count: int
+    more: int = 0
+
+
+def test_a_state_of_another_form_is_refused(tmp_path: Path) -> None:
+    folder = str(tmp_path)
+    StateFiles(folder, SETTINGS, dict[str, Inner]).write(0, States())
+    assert StateFiles(folder, SETTINGS, dict[str, Inner]).before(1)
+    with pytest.raises(FatalError, match=r"form of the state.*new checkpoint: `crypto-intel rebuild QUERY`"):
+        StateFiles(folder, SETTINGS, dict[str, Grown]).before(1)
+
+
+def test_the_form_of_a_state_is_that_of_its_parts_too() -> None:
+    before = form_of(Remembered)
+    assert before == form_of(Remembered)
+    assert before != form_of(msgspec.defstruct("Remembered", [("inner", list[Grown])]))
+    assert form_of(dict[str, Inner]) != form_of(dict[str, Grown])
+
+
+def test_states_of_another_format_are_refused(tmp_path: Path) -> None:
+    StateFiles(str(tmp_path), SETTINGS).write(0, States(format=FORMAT + 1))
+    with pytest.raises(FatalError, match=f"states of format {FORMAT + 1} in .*, this version has {FORMAT}"):
+        StateFiles(str(tmp_path), SETTINGS).before(1)
+
+
+def test_other_shuffle_partitions_and_delays_are_refused_by_the_join(tmp_path: Path) -> None:
+    def files(**changed: Any) -> StateFiles:
+        return StateFiles(str(tmp_path), frozen(StreamingSettings(**changed)))
+
+    files().write(0, States())
+    assert files().before(1)
+    with pytest.raises(FatalError, match="spark.shuffle_partitions"):
+        files(spark=Spark(shuffle_partitions=4)).before(1)
+    with pytest.raises(FatalError, match="news.delay_minutes"):
+        files(news=News(delay_minutes=5)).before(1)

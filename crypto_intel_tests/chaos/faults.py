@@ -1,0 +1,42 @@
+"""The list of faults in the order of their importance."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from crypto_intel_tests.chaos import crashes
+from crypto_intel_tests.chaos.ground import Ground
+from crypto_intel_tests.chaos.scale import Scale, Tell
+from crypto_intel_tests.chaos.table import Row
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A fault: which goal it is about, its name, and what does it."""
+
+    goal: str
+    name: str
+    do: Callable[[Ground, Tell], list[Row]]
+
+    def is_meant(self, words: Iterable[str]) -> bool:
+        """Whether any of the words is its goal or in its name; without words it is."""
+        asked = list(words)
+        return not asked or any(word == self.goal or word in self.name for word in asked)
+
+
+def faults(scale: Scale) -> list[Fault]:
+    """All of them."""
+    edges = [(query, place) for query, places in crashes.EDGES.items() for place in places]
+    return [
+        Fault("R1", "kills", lambda at, tell: [crashes.kills(at, scale, tell)]),
+        *(_edge(query, place, scale.edges) for query, place in edges),
+        Fault("R3", "commit deleted", lambda at, _: [crashes.commit_deleted(at)]),
+        Fault("R3", "damaged checkpoint", lambda at, _: crashes.damaged(at)),
+        Fault("R4", "rebuild", lambda at, _: [crashes.rebuilt(at), crashes.rebuilt(at, killed=True)]),
+        Fault("R4", "checkpoint deleted", lambda at, _: [crashes.checkpoint_deleted(at)]),
+    ]
+
+
+def _edge(query: str, place: str, times: int) -> Fault:
+    return Fault("R2", f"{query} {place}", lambda at, _: [crashes.failpoint(at, query, place, times)])

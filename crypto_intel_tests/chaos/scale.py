@@ -1,0 +1,42 @@
+"""How much of each fault is done: by hand in full, in tests in short."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+Tell = Callable[[str], None]
+"""Told after each step of a long fault."""
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How much is done.
+
+    Attributes:
+        kills: of the driver, while `trades` and `articles` flow at `per_s`.
+        kill_minutes: after that no more are done.
+        edges: how often each edge is cut.
+        spoilt: payloads among `good` ones.
+        frozen_s: seconds that the broker is frozen, and PostgreSQL is down.
+        soak_minutes: of steady flow.
+    """
+
+    kills: int
+    kill_minutes: float
+    trades: int
+    articles: int
+    per_s: float
+    edges: int
+    spoilt: int
+    good: int
+    frozen_s: float
+    soak_minutes: float
+
+    def soaking(self, minutes: float | None) -> Scale:
+        """The same with another soak."""
+        return self if minutes is None else replace(self, soak_minutes=minutes)
+
+
+FULL = Scale(100, 45, 1_000_000, 1_000, 450, 1, 10_000, 100_000, 60, 10)
+SHORT = Scale(10, 5, 60_000, 100, 700, 1, 1_000, 10_000, 10, 1)
