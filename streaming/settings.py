@@ -8,9 +8,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import AliasChoices, BaseModel, Field
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, model_validator
 
 from crypto_intel.contracts.settings import Settings
+
+NewsClock = Literal["published", "first_seen"]
 
 
 class Spark(BaseModel):
@@ -50,19 +52,39 @@ class Bars(BaseModel):
 
 
 class News(BaseModel):
-    """How late news may come and still join on the stream."""
+    """Which of an article's times joins it with bars, and how late it may come and still join on the stream."""
 
+    clock: NewsClock = Field(
+        default="published",
+        description="published: what the news means, whenever it was heard. first_seen: what could have been known.",
+    )
     delay_minutes: int = Field(
         default=30, ge=1, description="NewsAPI shows an article minutes after its publishing; later ones join in batch."
     )
 
 
 class Alerts(BaseModel):
-    """The first rule: a move of the price within a window."""
+    """The rules that the stream judges; times are feed time. A name that is none of these is refused."""
 
-    price_move_pct: float = Field(default=0.6, gt=0)
-    price_move_window_s: int = Field(default=300, ge=10)
-    cooldown_s: int = Field(default=300, ge=0, description="Per market and direction, in feed time.")
+    model_config = ConfigDict(extra="forbid")
+
+    price_move_pct: float = Field(default=0.6, gt=0, le=100)
+    price_move_window_s: int = Field(default=300, ge=10, le=3600)
+    volume_spike_times: float = Field(default=8, gt=1, description="A minute's volume against the usual minute's.")
+    volatility_spike_times: float = Field(default=6, gt=1, description="A minute's range against the usual minute's.")
+    baseline_minutes: int = Field(default=30, ge=5, le=240, description="What is usual is their median.")
+    least_minutes: int = Field(default=15, ge=3, description="Fewer known ones make no baseline.")
+    news_move_pct: float = Field(default=0.4, gt=0, le=100)
+    news_move_window_s: int = Field(default=600, ge=10, le=3600)
+    silence_s: int = Field(default=30, ge=10, description="A feed that others outran by this much is an incident.")
+    patience_s: int = Field(default=60, ge=0, description="Ids that are missing for longer are an incident.")
+    cooldown_s: int = Field(default=300, ge=0, le=86_400, description="Per rule, market and direction.")
+
+    @model_validator(mode="after")
+    def _has_a_baseline(self) -> Alerts:
+        if self.least_minutes > self.baseline_minutes:
+            raise ValueError("least_minutes must not be greater than baseline_minutes")
+        return self
 
 
 class StreamingSettings(Settings):
@@ -80,6 +102,10 @@ class StreamingSettings(Settings):
     checkpoints: str = Field(default="", description="Root of the checkpoints; default <data_dir>/checkpoints.")
     max_records_per_batch: int = Field(default=200_000, ge=1, description="Bounds a batch, so a restart is quick.")
     starting_offsets: str = Field(default="earliest", pattern="^(earliest|latest)$")
+    metrics_port: int | None = Field(
+        default=None, ge=1, le=65_535, description="Where Prometheus finds /metrics, on loopback; unset: nowhere."
+    )
+    metrics_host: str = Field(default="127.0.0.1", description="0.0.0.0 in a container.")
 
     @property
     def master(self) -> str:

@@ -127,7 +127,8 @@ class FeedStatus(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", ta
 class Alert(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="alert"):
     """A rule that fired. Topic: alerts. Key: alert_id. Published at least once; one row after de-duplication by id.
 
-    `alert_id` is a function of rule, market and window, so a repeated batch raises the same alert.
+    `alert_id` is a function of rule, market and what fired it, so a repeated batch raises the same alert. `evidence` is
+    what the rule rests on: `bar`, the minute in which it fired as it was then, and `values`, what was compared.
     """
 
     alert_id: str
@@ -145,6 +146,8 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="al
     coverage_pct: float | None = None
     completeness: str | None = None
     source: Literal["sim", "replay", "live"] = "live"
+    article_ids: tuple[str, ...] = ()
+    evidence: dict[str, dict[str, float | int | str | None]] = {}
 
 
 class Rejected(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="rejected"):

@@ -20,6 +20,7 @@ from crypto_intel.contracts.tables import (
     SILVER_BARS_1M,
     SILVER_BARS_5M,
     SILVER_GAPS,
+    SILVER_PRICE_MEANS_5M,
 )
 
 SOURCES = ("sim", "replay", "live")
@@ -60,6 +61,7 @@ _SOURCE = _c("source", "string", "Where the market comes from: simulated, replay
 
 BARS_1M = _mirror(SILVER_BARS_1M, "bars_1m", "1-minute bars as they streamed.")
 BARS_5M = _mirror(SILVER_BARS_5M, "bars_5m", "5-minute bars as they streamed.")
+PRICE_MEANS_5M = _mirror(SILVER_PRICE_MEANS_5M, "price_means_5m", SILVER_PRICE_MEANS_5M.doc)
 BAR_NEWS = _mirror(SILVER_BAR_NEWS, "bar_news", SILVER_BAR_NEWS.doc)
 MARKET_ENRICHED = _mirror(
     GOLD_MARKET_ENRICHED,
@@ -85,7 +87,7 @@ LIVE_MARKETS = ServedTable(
         *(_BAR[name] for name in ("open", "high", "low", "close", "volume_base", "volume_quote", "trade_count")),
         _c("change_1h_pct", "double", "100 x (price / price an hour before - 1); null without one.", nullable=True),
         _c("change_24h_pct", "double", "100 x (price / price a day before - 1); null without one.", nullable=True),
-        _c("price_5m_mean", "double", "Mean of the closes of the last five minutes, in quote.", nullable=True),
+        _c("price_5m_mean", "double", "Mean price of the trades of the last five minutes, in quote.", nullable=True),
         _c("updated_at", "timestamp", "Platform clock at this state."),
         _SOURCE,
     ),
@@ -111,6 +113,8 @@ ALERTS = ServedTable(
         _c("completeness", "string", "Completeness of the window then.", nullable=True, allowed=COMPLETENESS),
         _SOURCE,
         _c("state", "string", "What people did with it; open when raised.", allowed=ALERT_STATES),
+        _c("article_ids", "array<string>", "News that it rests on."),
+        _c("evidence", "string", "JSON: bar, the minute in which it fired as it was then; values, what was compared."),
     ),
     ("alert_id",),
     "raised_at",
@@ -122,6 +126,7 @@ SERVED: dict[str, ServedTable] = {
     for table in (
         BARS_1M,
         BARS_5M,
+        PRICE_MEANS_5M,
         BAR_NEWS,
         MARKET_ENRICHED,
         LIVE_MARKETS,

@@ -228,6 +228,27 @@ SILVER_LATE_ARRIVALS = Table(
     ("event_date",),
     "window_start",
 )
+SILVER_PRICE_MEANS_5M = Table(
+    "silver",
+    "price_means_5m",
+    "Mean price of the last five minutes, once a minute: windows that overlap. Written once each, never updated.",
+    (
+        *_MARKET,
+        _c("window_start", "timestamp", "Start of the five minutes, inclusive (event time)."),
+        _c("window_end", "timestamp", "End of the five minutes, exclusive (event time); a full minute."),
+        _c("price_mean", "double", "Mean of the trades' prices, each alike; without trades the close before."),
+        _c("vwap", "double", "Mean of the trades' prices by volume; null without volume.", nullable=True),
+        _c("trade_count", "bigint", "Trades, one per trade id.", minimum=0),
+        _c("coverage_pct", "double", "100 x ids seen / ids spanned; 100 without trades.", minimum=0, maximum=100),
+        _c("completeness", "string", "Of the five minutes together: the worst of them.", allowed=COMPLETENESS),
+        _c("completeness_reason", "string", "Why it is not complete; empty when it is."),
+        *_WINDOW_DATE,
+    ),
+    ("venue", "symbol", "window_start"),
+    "spark",
+    ("event_date",),
+    "window_start",
+)
 SILVER_BAR_NEWS = Table(
     "silver",
     "bar_news",
@@ -370,6 +391,7 @@ TABLES: dict[str, Table] = {
         BRONZE_REJECTED,
         SILVER_BARS_1M,
         SILVER_BARS_5M,
+        SILVER_PRICE_MEANS_5M,
         SILVER_LATE_ARRIVALS,
         SILVER_BAR_NEWS,
         SILVER_TRADES,

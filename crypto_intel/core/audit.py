@@ -8,6 +8,7 @@ that runs, what a hop holds now is owed to the next one only if it stood there b
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 
 import polars as pl
 
@@ -24,6 +25,7 @@ def audit(facts: Facts) -> list[Finding]:
         *audit_source(facts),
         *_bronze_to_bars(facts),
         *_minutes_to_fives(facts),
+        *_minutes_to_means(facts),
         *_bars_to_served(facts),
         *_bronze_to_silver(facts),
         *_silver_to_gold(facts),
@@ -89,6 +91,30 @@ def _minutes_to_fives(facts: Facts) -> Iterator[Finding]:
         joined.height - wrong.height,
         unexplained=wrong.height + doubled,
         note=f"{doubled} rows doubled" if doubled else "",
+    )
+
+
+def _minutes_to_means(facts: Facts) -> Iterator[Finding]:
+    # The mean of a window is told when its last minute is written: each minute up to the newest mean has one.
+    ends = pl.col("window_start")
+    rolled = facts.bars_1m.sort("market", "window_start").rolling("window_start", period=_FIVE, group_by="market")
+    want = rolled.agg(pl.col("trade_count").sum()).with_columns(ends - timedelta(minutes=4))
+    means = facts.price_means
+    newest = means.group_by("market").agg(pl.col("window_start").max().alias("newest"))
+    owed = want.join(newest, on="market").filter(pl.col("window_start") <= pl.col("newest")).drop("newest")
+    both = owed.join(means, on=["market", "window_start"], suffix="_mean")
+    wrong = both.filter(pl.col("trade_count") != pl.col("trade_count_mean")).height
+    missing = owed.join(means, on=["market", "window_start"], how="anti").height
+    extra = means.join(owed, on=["market", "window_start"], how="anti").height
+    doubled = means.height - means.select("market", "window_start").n_unique()
+    parts = {"different": wrong, "missing": missing, "without a minute": extra, "rows doubled": doubled}
+    yield Finding(
+        "bars_1m -> price_means_5m",
+        "sliding windows",
+        owed.height,
+        means.height,
+        unexplained=wrong + missing + extra + doubled,
+        note=counted(parts),
     )
 
 

@@ -56,6 +56,7 @@ class Facts:
             newest of their offsets.
         trades: market, trade_id, event_time: bronze.trades, a row per record.
         bars_1m, bars_5m: market, window_start, trade_count, close: as streamed.
+        price_means: market, window_start, trade_count: sliding means as streamed.
         late: market, window_start, trade_count.
         silver_trades: market, trade_id, event_hour.
         gold_bars: market, window_start, trade_count, close, event_hour. gold_enriched: the same without close.
@@ -87,6 +88,9 @@ class Facts:
     injected: int | None = None
     is_stopped: bool = False
     before: Facts | None = None
+    price_means: pl.DataFrame = field(
+        default_factory=lambda: _frame(market=pl.String, window_start=_TIME, trade_count=pl.Int64)
+    )
     late: pl.DataFrame = field(
         default_factory=lambda: _frame(market=pl.String, window_start=_TIME, trade_count=pl.Int64)
     )

@@ -33,6 +33,7 @@ from crypto_intel.contracts.tables import (
     SILVER_BARS_1M,
     SILVER_BARS_5M,
     SILVER_LATE_ARRIVALS,
+    SILVER_PRICE_MEANS_5M,
     SILVER_TRADES,
 )
 from crypto_intel.core.audit_facts import LEDGER_SCHEMA, Facts
@@ -94,6 +95,7 @@ def _read(at: Endpoints, *, bronze_within_s: float) -> Facts:
     gold_enriched = _rows(at, GOLD_MARKET_ENRICHED, "window_start", "trade_count", "event_hour")
     gold_bars = _rows(at, GOLD_BARS_1M, "window_start", "trade_count", "close", "event_hour")
     silver_trades = _rows(at, SILVER_TRADES, "trade_id", "event_hour")
+    price_means = _rows(at, SILVER_PRICE_MEANS_5M, "window_start", "trade_count")
     bars_5m = _rows(at, SILVER_BARS_5M, "window_start", "trade_count", "close")
     bars_1m = _rows(at, SILVER_BARS_1M, "window_start", "trade_count", "close")
     kafka = watermarks(at.kafka, at.topics.ingested)
@@ -106,6 +108,7 @@ def _read(at: Endpoints, *, bronze_within_s: float) -> Facts:
         trades=_rows(at, BRONZE_TRADES, "trade_id", "event_time"),
         bars_1m=bars_1m,
         bars_5m=bars_5m,
+        price_means=price_means,
         late=_rows(at, SILVER_LATE_ARRIVALS, "window_start", "trade_count"),
         silver_trades=silver_trades,
         gold_bars=gold_bars,

@@ -16,7 +16,13 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.streaming import StreamingQuery
 
 from crypto_intel.contracts.columns import Table
-from crypto_intel.contracts.tables import SILVER_BARS_1M, SILVER_BARS_5M, SILVER_LATE_ARRIVALS
+from crypto_intel.contracts.tables import (
+    BRONZE_FEED_STATUS,
+    SILVER_BARS_1M,
+    SILVER_BARS_5M,
+    SILVER_LATE_ARRIVALS,
+    SILVER_PRICE_MEANS_5M,
+)
 from streaming import failpoints
 from streaming.jobs.query import Figures, start
 from streaming.jobs.resume import Resume
@@ -28,13 +34,20 @@ from streaming.sinks.states import StateFiles, States
 from streaming.spark import read_kafka
 from streaming.transforms.decode import BRONZE, Decoded, Reader, Records, decode, read_event
 from streaming.transforms.frames import rows_of
+from streaming.transforms.lost import LostIds, with_statuses
 from streaming.transforms.market import Closed, MarketState, advance_all
 
 NAME = "ingest"
-BARS = {"minutes": SILVER_BARS_1M, "fives": SILVER_BARS_5M, "late": SILVER_LATE_ARRIVALS}
+BARS = {
+    "minutes": SILVER_BARS_1M,
+    "fives": SILVER_BARS_5M,
+    "means": SILVER_PRICE_MEANS_5M,
+    "late": SILVER_LATE_ARRIVALS,
+}
 """Tables of what closes, in the order of writing: a 5-minute bar never stands in the lake without its minutes."""
 
 _markets = msgspec.msgpack.Decoder(dict[str, MarketState])
+_lost = msgspec.msgpack.Decoder(LostIds)
 
 
 class Output(msgspec.Struct):
@@ -51,30 +64,38 @@ class Ingest:
     Args:
         lake: where bronze files go.
         trades_topic: whose trades become bars.
+        status_topic: where feeds tell of ids that never will come.
         delay_us: how long a window stays open past its end.
         read: reads a record's value.
         resume: what an earlier checkpoint had written.
+        lost: what feeds told of in the batches before.
     """
 
     lake: str
     trades_topic: str
+    status_topic: str
     delay_us: int
     read: Reader = read_event
     resume: Resume = field(default_factory=Resume)
+    lost: LostIds = field(default_factory=dict)
 
     def __call__(self, records: Records, state: bytes | None) -> tuple[bytes | None, bytes]:
-        """Write the bronze files and advance the markets."""
-        markets = _markets.decode(state) if state else {}
+        """Write the bronze files and advance the markets, or what is known of lost ids."""
+        is_trades, is_status = records.topic == self.trades_topic, records.topic == self.status_topic
+        markets = _markets.decode(state) if state and is_trades else {}
+        lost = _lost.decode(state) if state and is_status else {}
         output = Output({}, {})
         for part, is_known in self.resume.cut(records):
             decoded = decode(part, self.read)
             for table, rows in decoded.bronze.items():
                 new = self.resume.new_records(rows, table, records.name)
                 output.files.setdefault(table.full_name, []).extend(write_files(new, table, self.lake))
-            if records.topic == self.trades_topic:
+            if is_trades:
                 self._close(decoded, markets, output, is_known=is_known)
-        after = msgspec.msgpack.encode(markets) if records.topic == self.trades_topic else None
-        return after, msgspec.msgpack.encode(output)
+            if is_status and BRONZE_FEED_STATUS in decoded.bronze:
+                lost = with_statuses(lost, decoded.bronze[BRONZE_FEED_STATUS].iter_rows(named=True))
+        after = markets if is_trades else lost if is_status else None
+        return msgspec.msgpack.encode(after) if after is not None else None, msgspec.msgpack.encode(output)
 
     def _close(self, decoded: Decoded, markets: dict[str, MarketState], output: Output, *, is_known: bool) -> None:
         for market, done in self._bars(decoded, markets).items():
@@ -91,7 +112,7 @@ class Ingest:
         beats = decoded.beats.filter(pl.col("market").is_in(list(markets)))
         named = set(decoded.trades["market"].unique()) | set(beats["market"].unique())
         touched = {market: state for market, state in markets.items() if market in named}
-        closed = advance_all(touched, decoded.trades, beats, delay_us=self.delay_us)
+        closed = advance_all(touched, decoded.trades, beats, delay_us=self.delay_us, lost=self.lost)
         return {market: done for market, done in closed.items() if done.minutes or done.fives or done.late}
 
 
@@ -116,7 +137,8 @@ class Sink:
         self._lake = Lake(settings.lake_root)
         self._figures = figures
         delay_us = settings.bars.delay_s * 1_000_000
-        self._step = partial(Ingest, settings.lake_root, settings.topics.trades, delay_us, read)
+        self._trades, self._statuses = settings.topics.trades, settings.topics.feed_status
+        self._step = partial(Ingest, settings.lake_root, self._trades, self._statuses, delay_us, read)
         self._kafka = settings.kafka
         self._checkpoint = f"{settings.checkpoint_root}/{NAME}"
         frozen = {"bars.delay_s": str(settings.bars.delay_s)}
@@ -133,7 +155,8 @@ class Sink:
         packed = self._states.begin(batch_id, last_offsets(ranges), partial(self._earlier, batch_id, before))
         resume = Resume.unpack(packed)
         context = batch.sparkSession.sparkContext
-        results = run_slices(context, self._kafka, ranges, self._step(resume=resume), before.partitions)
+        step = self._step(resume=resume, lost=lost_ids(before.partitions, self._statuses))
+        results = run_slices(context, self._kafka, ranges, step, before.partitions)
         failpoints.reach(f"{NAME}:files")
         self._append(query_id(batch), batch_id, results, resume)
         failpoints.reach(f"{NAME}:tables")
@@ -153,7 +176,7 @@ class Sink:
             rows = closed_rows(closed, kind, table)
             rows = rows if table is SILVER_LATE_ARRIVALS else resume.unwritten(rows, table)
             self._lake.append(rows, table, application=application, batch_id=batch_id)
-        states = [result.state for result in results if result.state]
+        states = [result.state for result in results if result.state and result.name.startswith(f"{self._trades}/")]
         self._figures.tell(
             NAME,
             records=sum(result.records for result in results),
@@ -161,6 +184,13 @@ class Sink:
             size=sum(map(len, states)),
             late=sum(row["trade_count"] for done in closed.values() for row in done.late),
         )
+
+
+def lost_ids(partitions: Mapping[str, bytes], topic: str) -> LostIds:
+    """What feeds told of lost ids, from the states of the status topic's partitions."""
+    states = [_lost.decode(state) for name, state in partitions.items() if name.startswith(f"{topic}/")]
+    markets = {market for lost in states for market in lost}
+    return {market: [piece for lost in states for piece in lost.get(market, [])] for market in markets}
 
 
 def closed_rows(closed: Mapping[str, Closed], kind: str, table: Table) -> pl.DataFrame:

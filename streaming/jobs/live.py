@@ -1,12 +1,13 @@
 """live: trades -> each market as it is right now, and alerts, in PostgreSQL, Kafka and Redis within seconds.
 
-While PostgreSQL is away this query waits with its batch; the lake's queries go on.
+While PostgreSQL is away this query waits with its batch; the lake's queries go on. News comes from partitions of its
+own: what a batch brings of it is known to the rules from the next batch on, so that a batch needs no second pass.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
@@ -17,21 +18,25 @@ from pyspark.sql.streaming import StreamingQuery
 from crypto_intel.contracts.events import Alert
 from crypto_intel.contracts.serving import LIVE_MARKETS
 from crypto_intel.contracts.settings import Source
+from crypto_intel.contracts.tables import BRONZE_NEWS
 from streaming.jobs.publisher import Publisher
 from streaming.jobs.query import Figures, start
-from streaming.jobs.slices import advanced, last_offsets, planned
+from streaming.jobs.slices import Result, advanced, last_offsets, planned
 from streaming.jobs.slices import run as run_slices
-from streaming.settings import StreamingSettings
+from streaming.settings import Alerts, News, StreamingSettings
 from streaming.sinks.delta import query_id
 from streaming.sinks.states import StateFiles, States
 from streaming.spark import read_kafka
-from streaming.transforms.bars import TRADE_SCHEMA
 from streaming.transforms.decode import Records, decode
 from streaming.transforms.frames import TIME
-from streaming.transforms.live import LiveState, MoveRule, advance, alert_id
+from streaming.transforms.live import LiveState, advance_all
+from streaming.transforms.rules import Fired, Incidents, NewsItem, NewsMove, PriceMove, Rules, Spike, alert_id
 
 NAME = "live"
-_TIME_OF = ["market", "event_time"]
+
+MAX_NEWS = 500
+"""Articles a partition that rules know of; the oldest go first."""
+
 _MARKET_SCHEMA = {
     column.name: pl.Int64
     if column.type in ("timestamp", "bigint")
@@ -40,45 +45,88 @@ _MARKET_SCHEMA = {
     else pl.String
     for column in LIVE_MARKETS.columns
 }
-
-
 _markets = msgspec.msgpack.Decoder(dict[str, LiveState])
+_articles = msgspec.msgpack.Decoder(list[NewsItem])
 
 
 class Emitted(msgspec.Struct):
-    """What a slice gave: (market, row) of markets that traded, (market, move) of moves that fired."""
+    """What a slice gave: (market, row) of markets that traded, (market, fired) of rules that fired."""
 
     rows: list[tuple[str, dict[str, Any]]] = []
-    moves: list[tuple[str, dict[str, Any]]] = []
+    fired: list[tuple[str, Fired]] = []
 
 
 @dataclass(frozen=True)
 class Live:
-    """The step of a slice: its trades into the states of their markets, live rows and moves out."""
+    """The step of a slice: trades into the states of their markets, live rows and what fired out; news into a list.
 
-    rule: MoveRule
+    Args:
+        rules: what is judged.
+        trades_topic: the topic that has the markets; what comes from elsewhere is news.
+        clock: which of an article's times counts.
+        news: what the batches before brought.
+    """
+
+    rules: Rules
+    trades_topic: str
+    clock: str
+    news: tuple[NewsItem, ...] = ()
 
     def __call__(self, records: Records, state: bytes | None) -> tuple[bytes | None, bytes]:
-        """Advance the markets that have records here."""
+        """Advance the markets of a partition, or its news."""
+        if records.topic != self.trades_topic:
+            return self._read(records, state), msgspec.msgpack.encode(Emitted())
         decoded = decode(records)
         markets = _markets.decode(state) if state else {}
-        events = pl.concat([decoded.trades.select(_TIME_OF), decoded.beats.select(_TIME_OF)])
-        clocks = dict(events.group_by("market").agg(pl.max("event_time")).iter_rows())
-        trades = {str(market): rows for (market,), rows in decoded.trades.partition_by("market", as_dict=True).items()}
-        emitted = Emitted()
-        for market, clock_us in clocks.items():
-            if market in trades or market in markets:
-                live = markets.setdefault(market, LiveState())
-                own = trades.get(market, decoded.trades.clear())
-                row, moves = advance(live, own.select(list(TRADE_SCHEMA)), clock_us, self.rule)
-                emitted.rows += [(market, row)] if row and market in trades else []
-                emitted.moves += [(market, move) for move in moves]
+        told = advance_all(markets, decoded.trades, decoded.beats, self.rules, self.news)
+        emitted = Emitted(
+            rows=[(market, one.row) for market, one in told.items() if one.row],
+            fired=[(market, fired) for market, one in told.items() for fired in one.fired],
+        )
         return msgspec.msgpack.encode(markets), msgspec.msgpack.encode(emitted)
+
+    def _read(self, records: Records, state: bytes | None) -> bytes:
+        known = _articles.decode(state) if state else []
+        rows = decode(records).bronze.get(BRONZE_NEWS)
+        new = news_of(rows, self.clock) if rows is not None else []
+        newest = max([article.at for article in [*known, *new]], default=0)
+        oldest = newest - 2 * self.rules.horizon_s * 1_000_000
+        ids = {article.article_id for article in known}
+        kept = [article for article in known if article.at >= oldest]
+        kept += [article for article in new if article.article_id not in ids and article.at >= oldest]
+        return msgspec.msgpack.encode(sorted(kept, key=lambda article: article.at)[-MAX_NEWS:])
+
+
+def news_of(rows: pl.DataFrame, clock: str) -> list[NewsItem]:
+    """Rows of bronze.news as rules know them; `clock` is `published` or `first_seen`."""
+    told = rows.select(
+        "article_id",
+        pl.coalesce("cluster_id", "article_id"),
+        "symbols",
+        pl.col(f"{clock}_at").dt.epoch("us").alias("at"),
+    )
+    return [NewsItem(one, cluster, tuple(assets), at) for one, cluster, assets, at in told.iter_rows() if assets]
+
+
+def rules_of(alerts: Alerts, news: News) -> Rules:
+    """The rules that the settings name."""
+    spike = (alerts.baseline_minutes, alerts.least_minutes, alerts.cooldown_s)
+    return Rules(
+        Incidents(alerts.silence_s, alerts.patience_s),
+        by_slice=(
+            PriceMove(alerts.price_move_pct, alerts.price_move_window_s, alerts.cooldown_s),
+            NewsMove(alerts.news_move_pct, alerts.news_move_window_s),
+        ),
+        by_minute=(
+            Spike("volume", alerts.volume_spike_times, *spike),
+            Spike("volatility", alerts.volatility_spike_times, *spike),
+        ),
+    )
 
 
 def run(session: SparkSession, settings: StreamingSettings, publisher: Publisher, figures: Figures) -> StreamingQuery:
     """Start the query."""
-    records = read_kafka(session, settings, [settings.topics.trades])
+    records = read_kafka(session, settings, [settings.topics.trades, settings.topics.news])
     sink = Sink(settings, publisher, figures)
     return start(records, NAME, settings, every_s=settings.triggers.live_s, sink=sink.write)
 
@@ -87,16 +135,14 @@ class Sink:
     """Takes the query's batches."""
 
     def __init__(self, settings: StreamingSettings, publisher: Publisher, figures: Figures) -> None:
-        alerts = settings.alerts
-        self._step = Live(MoveRule(alerts.price_move_pct, alerts.price_move_window_s, alerts.cooldown_s))
+        self._step = Live(rules_of(settings.alerts, settings.news), settings.topics.trades, settings.news.clock)
+        self._news_topic = settings.topics.news
         self._source = settings.source
         self._publisher = publisher
         self._figures = figures
         self._kafka = settings.kafka
         self._checkpoint = f"{settings.checkpoint_root}/{NAME}"
-        self._states = StateFiles(
-            f"{self._checkpoint}/states", {"alerts.price_move_window_s": str(alerts.price_move_window_s)}
-        )
+        self._states = StateFiles(f"{self._checkpoint}/states", {})
 
     def write(self, batch: DataFrame, batch_id: int) -> None:
         """Publish a batch.
@@ -107,21 +153,37 @@ class Sink:
         before = self._states.before(batch_id) or States()
         ranges = planned(self._checkpoint, batch_id, before)
         self._states.begin(batch_id, last_offsets(ranges))
-        results = run_slices(batch.sparkSession.sparkContext, self._kafka, ranges, self._step, before.partitions)
+        step = replace(self._step, news=known_news(before.partitions, self._news_topic))
+        results = run_slices(batch.sparkSession.sparkContext, self._kafka, ranges, step, before.partitions)
         after = advanced(before, results)
+        self._publish(query_id(batch), batch_id, results)
+        self._states.write(batch_id, after)
+        self._tell(results, after)
+
+    def _publish(self, epoch: str, batch_id: int, results: Sequence[Result]) -> None:
         emitted = [msgspec.msgpack.decode(result.output, type=Emitted) for result in results]
         now_us = self._publisher.now_us()
         markets = live_markets([row for part in emitted for row in part.rows], now_us, self._source)
-        alerts = [raised(market, move, now_us, self._source) for part in emitted for market, move in part.moves]
+        alerts = [raised(market, fired, now_us, self._source) for part in emitted for market, fired in part.fired]
         if markets.height or alerts:
             upserts = {"live_markets": markets} if markets.height else {}
-            self._publisher.publish(NAME, query_id(batch), batch_id, upserts, alerts=alerts)
-        self._states.write(batch_id, after)
-        states = list(after.partitions.values())
-        records = sum(result.records for result in results)
+            self._publisher.publish(NAME, epoch, batch_id, upserts, alerts=alerts)
+
+    def _tell(self, results: Sequence[Result], after: States) -> None:
+        news_of_states = f"{self._news_topic}/"
+        markets = [state for name, state in after.partitions.items() if not name.startswith(news_of_states)]
         self._figures.tell(
-            NAME, records=records, rows=sum(len(_markets.decode(s)) for s in states), size=sum(map(len, states))
+            NAME,
+            records=sum(result.records for result in results),
+            rows=sum(len(_markets.decode(state)) for state in markets),
+            size=sum(map(len, after.partitions.values())),
         )
+
+
+def known_news(partitions: Mapping[str, bytes], topic: str) -> tuple[NewsItem, ...]:
+    """The articles among the states of a batch, ascending by time."""
+    parts: Iterable[bytes] = (state for name, state in partitions.items() if name.startswith(f"{topic}/"))
+    return tuple(sorted((one for part in parts for one in _articles.decode(part)), key=lambda one: one.at))
 
 
 def live_markets(rows: Sequence[tuple[str, dict[str, Any]]], now_us: int, source: Source) -> pl.DataFrame:
@@ -137,25 +199,26 @@ def _market(market: str) -> dict[str, str]:
     return {"venue": venue, "symbol": symbol}
 
 
-def raised(market: str, move: dict[str, Any], now_us: int, source: Source) -> Alert:
-    """The alert of a move that fired."""
+def raised(market: str, fired: Fired, now_us: int, source: Source) -> Alert:
+    """The alert of a rule that fired."""
     where = _market(market)
-    minutes = max(1, round((move["window_end"] - move["window_start"]) / 60_000_000))
-    size = abs(move["value"])
-    verb = "rose" if move["direction"] == "up" else "fell"
     origin = {"sim": "Simulated: ", "replay": "Replay: ", "live": ""}[source]
     return Alert(
-        alert_id=alert_id(move["rule"], market, move["window_start"], move["direction"], move["trade_id"]),
-        rule=move["rule"],
-        severity="critical" if size >= 2 * move["threshold"] else "warning",
+        alert_id=alert_id(market, fired),
+        rule=fired.rule,
+        severity=fired.severity,
         venue=where["venue"],
         symbol=where["symbol"],
-        window_start=move["window_start"],
-        window_end=move["window_end"],
+        window_start=fired.window_start,
+        window_end=fired.window_end,
         raised_at=now_us,
-        value=move["value"],
-        threshold=move["threshold"],
-        unit="pct",
-        message=f"{origin}{where['symbol']} {verb} {size:.2f} % within {minutes} min, to {move['price']:g}",
+        value=fired.value,
+        threshold=fired.threshold,
+        unit=fired.unit,
+        message=f"{origin}{where['symbol']} {fired.text}",
+        coverage_pct=fired.coverage_pct,
+        completeness=fired.completeness,
+        article_ids=tuple(fired.article_ids),
+        evidence={"bar": fired.bar, "values": fired.values},
         source=source,
     )

@@ -19,6 +19,7 @@ from crypto_intel.contracts.tables import (
     SILVER_BAR_NEWS,
     SILVER_BARS_1M,
     SILVER_BARS_5M,
+    SILVER_PRICE_MEANS_5M,
 )
 from streaming.jobs.follower import Follower, Progress, Rows, Sink
 from streaming.jobs.publisher import Publisher
@@ -30,6 +31,7 @@ NAME = "publish"
 SERVED_FROM: dict[str, Table] = {
     "bars_1m": SILVER_BARS_1M,
     "bars_5m": SILVER_BARS_5M,
+    "price_means_5m": SILVER_PRICE_MEANS_5M,
     "bar_news": SILVER_BAR_NEWS,
     "articles": BRONZE_NEWS,
 }

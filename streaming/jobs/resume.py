@@ -12,7 +12,7 @@ import msgspec
 import polars as pl
 
 from crypto_intel.contracts.columns import Table
-from crypto_intel.contracts.tables import SILVER_BARS_1M, SILVER_BARS_5M
+from crypto_intel.contracts.tables import SILVER_BARS_1M, SILVER_BARS_5M, SILVER_PRICE_MEANS_5M
 from streaming.sinks.delta import Lake
 from streaming.transforms.decode import BRONZE, Records
 from streaming.transforms.frames import TIME
@@ -34,7 +34,8 @@ class Resume(msgspec.Struct):
     def of(cls, lake: Lake) -> Resume:
         """As the lake is now."""
         offsets = {table.name: _offsets(lake, table) for table in BRONZE}
-        return cls(offsets, {table.name: _windows(lake, table) for table in (SILVER_BARS_1M, SILVER_BARS_5M)})
+        windows = (SILVER_BARS_1M, SILVER_BARS_5M, SILVER_PRICE_MEANS_5M)
+        return cls(offsets, {table.name: _windows(lake, table) for table in windows})
 
     def pack(self) -> bytes:
         """To keep."""

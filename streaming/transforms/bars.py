@@ -47,6 +47,12 @@ class Partial(msgspec.Struct, array_like=True):
     buy: float
     rest: int
     unnumbered: int = 0
+    price_sum: float = 0.0
+
+    @property
+    def vwap(self) -> float | None:
+        """Mean price by volume; None without volume."""
+        return self.quote / self.volume if self.volume > 0 else None
 
     def merge(self, other: Partial) -> Partial:
         """Both parts as one. Open and close are those of the least and the greatest trade id."""
@@ -63,6 +69,7 @@ class Partial(msgspec.Struct, array_like=True):
             buy=self.buy + other.buy,
             rest=self.rest + other.rest,
             unnumbered=self.unnumbered + other.unnumbered,
+            price_sum=self.price_sum + other.price_sum,
         )
 
 
@@ -101,6 +108,7 @@ def fold_all(trades: pl.DataFrame, window_us: int = MINUTE_US) -> dict[str, dict
             pl.col("quantity").filter(pl.col("is_buy")).sum().alias("buy"),
             pl.col("is_rest").sum().alias("rest"),
             (~is_numbered).sum().alias("unnumbered"),
+            pl.col("price").sum().alias("price_sum"),
         )
     )
     found: dict[str, dict[int, Partial]] = {}
@@ -117,7 +125,14 @@ def merge_into(partials: dict[int, Partial], more: Mapping[int, Partial]) -> Non
 
 
 def finish(
-    window_start: int, window_us: int, partial: Partial | None, *, before: Before | None, missing: int, unproven: str
+    window_start: int,
+    window_us: int,
+    partial: Partial | None,
+    *,
+    before: Before | None,
+    missing: int,
+    unproven: str,
+    gone: str = "",
 ) -> dict[str, Any] | None:
     """What the finished bar of a window says: columns of contracts.tables' bars without market and partition.
 
@@ -126,6 +141,7 @@ def finish(
         before: the last trade before the window; None when nothing is known from before.
         missing: trade ids between the last one before the window and the window's last that were not seen.
         unproven: why more trades may be missing at the window's edges; empty when that is ruled out.
+        gone: how the venue said that it no longer has the missing ones; empty unless it said so of all of them.
 
     Returns:
         The row with window_start and window_end in microseconds; None when there is nothing to say, which is
@@ -135,27 +151,36 @@ def finish(
     if partial is None:
         return times | _without_trades(before, unproven) if before else None
     is_numbered = not partial.unnumbered
-    spanned = partial.last_id - before.last_id if before and before.last_id < partial.last_id else 0
-    spanned = max(spanned, partial.last_id - partial.first_id + 1)
-    completeness, reason = _completeness(partial, before, missing, unproven)
+    completeness, reason = _completeness(partial, before, missing, unproven, gone)
     return times | {
         "open": partial.open,
         "high": partial.high,
         "low": partial.low,
         "close": partial.close,
-        "vwap": partial.quote / partial.volume if partial.volume > 0 else None,
+        "vwap": partial.vwap,
         "volume_base": partial.volume,
         "volume_quote": partial.quote,
         "buy_volume_base": partial.buy,
         "trade_count": partial.count,
         "return_pct": 100 * (partial.close / before.close - 1) if before else None,
-        "volatility_pct": 100 * math.log(partial.high / partial.low) / _PARKINSON,
+        "volatility_pct": volatility_pct(partial),
         "first_trade_id": partial.first_id if is_numbered else None,
         "last_trade_id": partial.last_id if is_numbered else None,
-        "coverage_pct": 100 * (1 - missing / spanned),
+        "coverage_pct": 100 * (1 - missing / spanned(partial, before)),
         "completeness": completeness,
         "completeness_reason": reason,
     }
+
+
+def volatility_pct(partial: Partial) -> float:
+    """Parkinson's estimate from high and low, in percent."""
+    return 100 * math.log(partial.high / partial.low) / _PARKINSON
+
+
+def spanned(partial: Partial, before: Before | None) -> int:
+    """How many trade ids the window's trades span, from behind the last one before it."""
+    behind = partial.last_id - before.last_id if before and before.last_id < partial.last_id else 0
+    return max(behind, partial.last_id - partial.first_id + 1)
 
 
 def _without_trades(before: Before, unproven: str) -> dict[str, Any]:
@@ -180,7 +205,9 @@ def _without_trades(before: Before, unproven: str) -> dict[str, Any]:
     }
 
 
-def _completeness(partial: Partial, before: Before | None, missing: int, unproven: str) -> tuple[str, str]:
+def _completeness(partial: Partial, before: Before | None, missing: int, unproven: str, gone: str) -> tuple[str, str]:
+    if missing and gone and before and not unproven:
+        return "unrecoverable", f"{missing} trade ids that the venue no longer has: {gone}"
     if missing:
         return "partial", f"{missing} trade ids missing"
     if partial.unnumbered:

@@ -1,133 +1,175 @@
-"""One market as it is right now, and the price-move rule: plain Python and Polars, run inside a stateful operator.
+"""Markets as they are right now: plain Python and Polars, run in Spark's workers and in tests without it.
 
-What it says is fresh and provisional: the open minute's bar, the last price, its changes. What is final comes from
-bars. Times are integers, microseconds since 1970-01-01 UTC.
+What it says is fresh and provisional: the open minute's bar, the last price, its changes, and what the alert rules
+(rules/) say. What is final comes from bars. Times are integers, microseconds since 1970-01-01 UTC.
 """
 
 from __future__ import annotations
 
-import hashlib
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 import polars as pl
 
 from streaming.transforms import intervals
-from streaming.transforms.bars import MINUTE_US, Partial, fold, merge_into
+from streaming.transforms.bars import MINUTE_US, Partial, fold_all, merge_into
+from streaming.transforms.life import MAX_SILENCES, signs_of_life
+from streaming.transforms.rules.engine import Memory, Rules, evaluate, silent
+from streaming.transforms.rules.fired import Fired
+from streaming.transforms.rules.market import SLICE_US, Market, NewsItem
+from streaming.transforms.unseen import seen_runs, unseen
 
 HISTORY_MINUTES = 24 * 60 + 5
 """Closes of this many minutes are kept: enough for the change over 24 h, 12 KB a market."""
 
-SLICE_US = 10_000_000
-"""The price-move rule compares the price with the opening price of each ten seconds of its window."""
+MEAN_MINUTES = 5
 
 
 class LiveState(msgspec.Struct, array_like=True):
     """What a market must remember for its live row and its rules."""
 
     seen: list[tuple[int, int]] = []
+    digests: dict[int, int] = {}
     clock_us: int = 0
+    alive_us: int = 0
+    ended: bool = False
     price: float = 0.0
-    price_id: int = -1
+    price_order: int = -1
     price_time_us: int = 0
+    first_minute: int = 0
+    slices: dict[int, Partial] = {}
     minutes: dict[int, Partial] = {}
     closes: dict[int, float] = {}
-    slices: dict[int, float] = {}
-    alerted_us: dict[str, int] = {}
+    silences: list[tuple[int, int]] = []
+    memory: Memory = msgspec.field(default_factory=Memory)
 
 
-class MoveRule(msgspec.Struct, frozen=True):
-    """Fires when the price moved by `threshold_pct` within `window_s` of feed time."""
+class Told(msgspec.Struct):
+    """What a batch tells of a market: its live row (None while no trade is known), and what fired."""
 
-    threshold_pct: float
-    window_s: int
-    cooldown_s: int
-    name: str = "price_move"
+    row: dict[str, Any] | None = None
+    fired: list[Fired] = []
 
 
-def advance(
-    state: LiveState, trades: pl.DataFrame, clock_us: int, rule: MoveRule
-) -> tuple[dict[str, Any] | None, list[dict[str, Any]]]:
-    """Take a batch of a market's trades (bars.TRADE_SCHEMA) into its state.
+def advance_all(
+    states: dict[str, LiveState],
+    trades: pl.DataFrame,
+    beats: pl.DataFrame,
+    rules: Rules,
+    news: Sequence[NewsItem] = (),
+) -> dict[str, Told]:
+    """Take a batch of one partition's records into its markets' states; what it tells, by market.
+
+    Markets without trades in the batch tell of incidents only.
 
     Args:
-        clock_us: greatest event time of the market's records, heartbeats included.
-
-    Returns:
-        The live row (None while no trade is known), and the alerts that the batch raised.
+        states: by `venue:symbol`; changed in place, new markets are added.
+        trades: decode.TRADE_EVENTS; repeats allowed, in the batch and of earlier batches.
+        beats: decode.BEATS; those of markets that never traded here are left out.
+        news: what is known, ascending by time.
     """
-    known = intervals.contains(state.seen, trades["trade_id"].to_numpy())
-    fresh = trades.filter(~pl.Series(known)).unique("trade_id", keep="first")
-    state.seen = intervals.union(state.seen, intervals.from_ids(fresh["trade_id"].to_numpy()))
-    state.clock_us = max(state.clock_us, clock_us)
-    alerts: list[dict[str, Any]] = []
-    if fresh.height:
-        _take(state, fresh)
-        alerts = _moves(state, fresh, rule)
-    _forget(state, rule)
-    return _row(state), alerts
+    for market in trades["market"].unique():
+        states.setdefault(market, LiveState())
+    partition_clock = max([_newest(trades), _newest(beats), *(state.alive_us for state in states.values())])
+    fresh = unseen({market: states[market] for market in trades["market"].unique()}, trades)
+    judged_from = _take(states, fresh, rules)
+    _note_life(states, trades, beats)
+    told = {market: Told(_row(states[market])) for market in judged_from}
+    for market, state in states.items():
+        fired = _judge(market, state, rules, news, since=judged_from.get(market), partition_clock=partition_clock)
+        if fired:
+            told.setdefault(market, Told()).fired = fired
+        if market in judged_from:
+            _forget(state, rules)
+    return told
 
 
-def _take(state: LiveState, fresh: pl.DataFrame) -> None:
-    folded = fold(fresh)
-    merge_into(state.minutes, folded)
-    for start in folded:
-        state.closes[start] = state.minutes[start].close
-    for start, part in fold(fresh, SLICE_US).items():
-        state.slices.setdefault(start, part.open)
-    newest = fresh.row(fresh["trade_id"].arg_max() or 0, named=True)
-    if newest["trade_id"] > state.price_id:
-        state.price, state.price_id = newest["price"], newest["trade_id"]
-        state.price_time_us = newest["event_time"]
+def _newest(records: pl.DataFrame) -> int:
+    return int(records["event_time"].max() or 0)  # type: ignore[arg-type]
 
 
-def _moves(state: LiveState, fresh: pl.DataFrame, rule: MoveRule) -> list[dict[str, Any]]:
-    # History that arrives by REST or in a backlog raises no alert for moves that are long over.
-    if state.price_time_us < state.clock_us - rule.window_s * 1_000_000:
-        return []
-    since = state.price_time_us - rule.window_s * 1_000_000
-    past = {start: price for start, price in state.slices.items() if since <= start <= state.price_time_us}
-    if not past:
-        return []
-    alerts = []
-    for direction, start in (("up", min(past, key=lambda s: past[s])), ("down", max(past, key=lambda s: past[s]))):
-        move_pct = 100 * (state.price / past[start] - 1)
-        is_over = move_pct >= rule.threshold_pct if direction == "up" else move_pct <= -rule.threshold_pct
-        last = state.alerted_us.get(direction, 0)
-        if is_over and state.price_time_us - last >= rule.cooldown_s * 1_000_000:
-            state.alerted_us[direction] = state.price_time_us
-            alerts.append(
-                {
-                    "rule": rule.name,
-                    "direction": direction,
-                    "window_start": start,
-                    "window_end": state.price_time_us,
-                    "value": move_pct,
-                    "threshold": rule.threshold_pct,
-                    "trade_id": state.price_id,
-                    "price": state.price,
-                }
-            )
-    return alerts
+def _take(states: Mapping[str, LiveState], fresh: pl.DataFrame, rules: Rules) -> dict[str, int]:
+    # New trades into slices and minutes; from which slice on each market is to be judged.
+    judged_from = {}
+    for market, runs in seen_runs(fresh).items():
+        states[market].seen = intervals.union(states[market].seen, runs)
+    for market, slices in fold_all(fresh, SLICE_US).items():
+        state = states[market]
+        merge_into(state.slices, slices)
+        for start, part in slices.items():
+            merge_into(state.minutes, {start - start % MINUTE_US: part})
+        for minute in {start - start % MINUTE_US for start in slices}:
+            state.closes[minute] = state.minutes[minute].close
+        state.first_minute = state.first_minute or min(state.minutes)
+        judged_from[market] = _first_to_judge(state, slices, rules)
+    for market, price, order, time in _last_prices(fresh):
+        state = states[market]
+        if order > state.price_order:
+            state.price, state.price_order, state.price_time_us = price, order, time
+    return judged_from
 
 
-def alert_id(rule: str, market: str, window_start_us: int, direction: str, trade_id: int) -> str:
-    """The alert's id: a function of what raised it, so that a repeated batch raises the same alert."""
-    text = f"{rule}|{market}|{window_start_us}|{direction}|{trade_id}"
-    return hashlib.sha256(text.encode()).hexdigest()[:24]
+def _first_to_judge(state: LiveState, slices: Mapping[int, Partial], rules: Rules) -> int:
+    # What streamed is judged however long a batch is; what came by REST as history is not, unless it is recent.
+    recent = max(state.clock_us, *slices) - rules.horizon_s * 1_000_000
+    streamed = [start for start, part in slices.items() if part.count > part.rest]
+    repaired = [start for start, part in slices.items() if part.rest and start >= recent]
+    floor = state.clock_us - rules.horizon_s * 1_000_000
+    return max(min([*streamed, *repaired], default=max(slices) + SLICE_US), floor)
 
 
-def _forget(state: LiveState, rule: MoveRule) -> None:
-    oldest_minute = state.clock_us - HISTORY_MINUTES * MINUTE_US
-    state.closes = {start: close for start, close in state.closes.items() if start >= oldest_minute}
-    open_from = state.clock_us - state.clock_us % MINUTE_US - MINUTE_US
-    state.minutes = {start: part for start, part in state.minutes.items() if start >= open_from}
-    oldest_slice = state.clock_us - (rule.window_s * 1_000_000 + 2 * MINUTE_US)
-    state.slices = {start: price for start, price in state.slices.items() if start >= oldest_slice}
+def _last_prices(fresh: pl.DataFrame) -> list[tuple[str, float, int, int]]:
+    order = pl.when(pl.col("trade_id") >= 0).then("trade_id").otherwise("event_time")
+    last = fresh.with_columns(order=order).sort("order").group_by("market").last()
+    return last.select("market", "price", "order", "event_time").rows()
+
+
+def _note_life(states: Mapping[str, LiveState], trades: pl.DataFrame, beats: pl.DataFrame) -> None:
+    for market, life in signs_of_life(trades, beats.filter(pl.col("market").is_in(list(states)))).items():
+        state = states[market]
+        state.silences += life.since(state.alive_us)
+        state.alive_us = max(state.alive_us, life.last)
+        state.ended = life.ended
+    newest = pl.concat([trades.select("market", "event_time"), beats.select("market", "event_time")])
+    for market, clock in newest.group_by("market").agg(pl.max("event_time")).iter_rows():
+        if market in states:
+            states[market].clock_us = max(states[market].clock_us, clock)
+
+
+def _judge(
+    name: str, state: LiveState, rules: Rules, news: Sequence[NewsItem], *, since: int | None, partition_clock: int
+) -> list[Fired]:
+    fired = [] if state.ended else silent(rules, state.memory, state.alive_us, partition_clock)
+    if since is None and not state.memory.withheld and len(state.seen) <= 1:
+        return fired
+    base = name.partition(":")[2].partition("-")[0]
+    market = Market(
+        slices=state.slices,
+        minutes=state.minutes,
+        seen=state.seen,
+        since=state.first_minute + MINUTE_US,
+        silences=state.silences,
+        news=[article for article in news if base in article.assets],
+        clock=state.clock_us,
+    )
+    return fired + evaluate(market, rules, state.memory, since=state.clock_us if since is None else since)
+
+
+def _forget(state: LiveState, rules: Rules) -> None:
+    clock = state.clock_us
+    oldest_close = clock - HISTORY_MINUTES * MINUTE_US
+    state.closes = {start: close for start, close in state.closes.items() if start >= oldest_close}
+    oldest_minute = clock - (max(rules.baseline_minutes, MEAN_MINUTES) + 2) * MINUTE_US
+    state.minutes = {start: part for start, part in state.minutes.items() if start >= oldest_minute}
+    oldest_slice = clock - rules.horizon_s * 1_000_000 - 2 * MINUTE_US
+    state.slices = {start: part for start, part in state.slices.items() if start >= oldest_slice}
+    state.silences = [silence for silence in state.silences if silence[1] >= oldest_slice][-MAX_SILENCES:]
+    state.digests = {digest: at for digest, at in state.digests.items() if at >= oldest_slice}
 
 
 def _row(state: LiveState) -> dict[str, Any] | None:
-    if state.price_id < 0:
+    if state.price_order < 0:
         return None
     start = state.price_time_us - state.price_time_us % MINUTE_US
     part = state.minutes.get(start)
@@ -144,7 +186,7 @@ def _row(state: LiveState) -> dict[str, Any] | None:
         "trade_count": part.count if part else 0,
         "change_1h_pct": _change_pct(state, 60),
         "change_24h_pct": _change_pct(state, 24 * 60),
-        "price_5m_mean": _mean_of_minutes(state, 5),
+        "price_5m_mean": _mean(state, start),
     }
 
 
@@ -158,8 +200,9 @@ def _change_pct(state: LiveState, minutes: int) -> float | None:
     return None
 
 
-def _mean_of_minutes(state: LiveState, minutes: int) -> float:
-    start = state.price_time_us - state.price_time_us % MINUTE_US
-    window = range(start - (minutes - 1) * MINUTE_US, start + 1, MINUTE_US)
-    closes = [state.closes[minute] for minute in window if minute in state.closes]
-    return sum(closes) / len(closes) if closes else state.price
+def _mean(state: LiveState, start: int) -> float:
+    # As silver.price_means_5m has it, but for the open minute: of every trade of the last five minutes.
+    window = range(start - (MEAN_MINUTES - 1) * MINUTE_US, start + 1, MINUTE_US)
+    parts = [state.minutes[minute] for minute in window if minute in state.minutes]
+    count = sum(part.count for part in parts)
+    return sum(part.price_sum for part in parts) / count if count else state.price

@@ -11,8 +11,9 @@ clock is `delay_us` past its end, or when the feed ended. Closed windows are wri
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -30,13 +31,10 @@ from streaming.transforms.bars import (
     fold_all,
     merge_into,
 )
+from streaming.transforms.life import MAX_SILENCES, Life, signs_of_life
+from streaming.transforms.lost import Lost, explained
+from streaming.transforms.means import Minute, mean_row, with_minute
 from streaming.transforms.unseen import seen_runs, unseen
-
-SILENCE_US = 15_000_000
-"""Feeds beat every 2 s of their own time: this long without a sign of life means trades may have been missed."""
-
-MAX_SILENCES = 1_000
-"""Bound of the silences that a market remembers; the oldest go first. They only matter to windows still open."""
 
 
 class MarketState(msgspec.Struct, array_like=True):
@@ -54,6 +52,7 @@ class MarketState(msgspec.Struct, array_like=True):
     before_minute: Before | None = None
     before_five: Before | None = None
     silences: list[tuple[int, int]] = []
+    recent: list[Minute] = []
 
 
 class Signals(msgspec.Struct, frozen=True):
@@ -64,28 +63,38 @@ class Signals(msgspec.Struct, frozen=True):
 
 
 class Closed(msgspec.Struct):
-    """What a batch finished: rows of bars, and of late trades (window_start, trade_count, first and last id)."""
+    """What a batch finished: rows of bars, of sliding means, and of late trades (window_start, trade_count, first and
+    last id)."""
 
     minutes: list[dict[str, Any]] = []
     fives: list[dict[str, Any]] = []
+    means: list[dict[str, Any]] = []
     late: list[dict[str, Any]] = []
 
 
 ONE = "one"
 
 
-def advance(state: MarketState, trades: pl.DataFrame, signals: Signals, *, delay_us: int) -> Closed:
+def advance(
+    state: MarketState, trades: pl.DataFrame, signals: Signals, *, delay_us: int, lost: Sequence[Lost] = ()
+) -> Closed:
     """`advance_all` for one market: trades are bars.TRADE_SCHEMA."""
     beats = pl.DataFrame({"event_time": pl.Series(signals.times, dtype=pl.Int64)}).with_columns(
         market=pl.lit(ONE), ended=pl.lit(False)
     )
     if signals.ended:
         beats = beats.with_columns(ended=pl.int_range(pl.len()) == pl.len() - 1)
-    return advance_all({ONE: state}, trades.with_columns(market=pl.lit(ONE)), beats, delay_us=delay_us)[ONE]
+    named = trades.with_columns(market=pl.lit(ONE))
+    return advance_all({ONE: state}, named, beats, delay_us=delay_us, lost={ONE: lost})[ONE]
 
 
 def advance_all(
-    states: Mapping[str, MarketState], trades: pl.DataFrame, beats: pl.DataFrame, *, delay_us: int
+    states: Mapping[str, MarketState],
+    trades: pl.DataFrame,
+    beats: pl.DataFrame,
+    *,
+    delay_us: int,
+    lost: Mapping[str, Sequence[Lost]] = MappingProxyType({}),
 ) -> dict[str, Closed]:
     """Take a batch of records of some markets into their states and return what it finished.
 
@@ -94,6 +103,7 @@ def advance_all(
         trades: decode.TRADE_EVENTS; repeats allowed, in the batch and of earlier batches.
         beats: decode.BEATS, of the markets' own partition.
         delay_us: how long a window stays open past its end.
+        lost: by market, ids of which the venue said that it no longer has them.
     """
     closed = {market: Closed() for market in states}
     fresh = unseen(states, trades)
@@ -105,7 +115,7 @@ def advance_all(
     _note_life(states, on_time, beats)
     for market, state in states.items():
         for start in list(_closing(state, delay_us)):
-            _close_minute(state, start, closed[market])
+            _close_minute(state, start, closed[market], lost.get(market, ()))
         _forget(state)
     return closed
 
@@ -136,34 +146,20 @@ def _split_late(states: Mapping[str, MarketState], fresh: pl.DataFrame, closed: 
 
 
 def _note_life(states: Mapping[str, MarketState], trades: pl.DataFrame, beats: pl.DataFrame) -> None:
-    streamed = trades.filter(~pl.col("is_rest")).select("market", "event_time")
-    signs = pl.concat([streamed, beats.select("market", "event_time")]).sort("market", "event_time")
-    ended = set(beats.filter("ended")["market"].to_list())
+    life = signs_of_life(trades, beats)
     newest = dict(trades.group_by("market").agg(pl.col("event_time").max()).iter_rows())
-    first_last = signs.group_by("market").agg(
-        pl.col("event_time").min().alias("first"), pl.col("event_time").max().alias("last")
-    )
-    life = {market: (first, last) for market, first, last in first_last.iter_rows()}
-    before = pl.col("event_time").shift().over("market")
-    silences: dict[str, list[tuple[int, int]]] = {}
-    silent = signs.with_columns(before=before).filter(pl.col("event_time") - pl.col("before") > SILENCE_US)
-    for market, until, since in silent.iter_rows():
-        silences.setdefault(market, []).append((since, until))
     for market, state in states.items():
         state.clock_us = max(state.clock_us, newest.get(market, 0))
         if market in life:
-            _live(state, life[market], silences.get(market, []))
-        state.ended = market in ended or (state.ended and market not in life)
+            _live(state, life[market])
 
 
-def _live(state: MarketState, life: tuple[int, int], silences: list[tuple[int, int]]) -> None:
-    first, last = life
-    state.clock_us = max(state.clock_us, last)
-    state.alive_from_us = state.alive_from_us or first
-    if state.alive_us and first - state.alive_us > SILENCE_US:
-        state.silences.append((state.alive_us, first))
-    state.silences += silences
-    state.alive_us = max(state.alive_us, last)
+def _live(state: MarketState, life: Life) -> None:
+    state.silences += life.since(state.alive_us)
+    state.clock_us = max(state.clock_us, life.last)
+    state.alive_from_us = state.alive_from_us or life.first
+    state.alive_us = max(state.alive_us, life.last)
+    state.ended = life.ended
 
 
 def _closing(state: MarketState, delay_us: int) -> Iterator[int]:
@@ -176,35 +172,57 @@ def _closing(state: MarketState, delay_us: int) -> Iterator[int]:
     yield from range(state.closed_us, limit - MINUTE_US + 1, MINUTE_US)
 
 
-def _close_minute(state: MarketState, start: int, closed: Closed) -> None:
-    partial = state.minutes.pop(start, None)
-    row, state.before_minute = _finish(state, start, MINUTE_US, partial, state.before_minute)
+def _close_minute(state: MarketState, start: int, closed: Closed, lost: Sequence[Lost]) -> None:
+    partial, before = state.minutes.pop(start, None), state.before_minute
+    absent = _absent(state, partial, before)
+    row, state.before_minute = _finish(state, start, MINUTE_US, partial, before=before, lost=lost)
+    end = start + MINUTE_US
     if row:
         closed.minutes.append(row)
+        minute = Minute.of(row, partial, before, _size(absent))
+        state.recent = with_minute(state.recent, minute)
+        closed.means.append(mean_row(state.recent, end))
     five = start - start % FIVE_MINUTES_US
     if partial:
         merge_into(state.fives, {five: partial})
-    end = start + MINUTE_US
     state.closed_us = end
     feed_is_over = state.ended and state.clock_us < end
     if end == five + FIVE_MINUTES_US or feed_is_over:
-        row, state.before_five = _finish(state, five, FIVE_MINUTES_US, state.fives.pop(five, None), state.before_five)
+        part = state.fives.pop(five, None)
+        row, state.before_five = _finish(state, five, FIVE_MINUTES_US, part, before=state.before_five, lost=lost)
         if row:
             closed.fives.append(row)
 
 
+def _absent(state: MarketState, partial: Partial | None, before: Before | None) -> list[intervals.Interval]:
+    # Ids between the last one before the window and the window's last that have not been seen.
+    if partial is None or partial.unnumbered:
+        return []
+    first = before.last_id + 1 if before and before.last_id < partial.last_id else partial.first_id
+    return intervals.difference([(first, partial.last_id)], state.seen)
+
+
+def _size(ids: list[intervals.Interval]) -> int:
+    return sum(last - first + 1 for first, last in ids)
+
+
 def _finish(
-    state: MarketState, start: int, window_us: int, partial: Partial | None, before: Before | None
+    state: MarketState,
+    start: int,
+    window_us: int,
+    partial: Partial | None,
+    *,
+    before: Before | None,
+    lost: Sequence[Lost],
 ) -> tuple[dict[str, Any] | None, Before | None]:
-    after = before
-    absent = 0
+    after, absent = before, _absent(state, partial, before)
     if partial:
-        first = before.last_id + 1 if before and before.last_id < partial.last_id else partial.first_id
-        absent = 0 if partial.unnumbered else intervals.missing(state.seen, first, partial.last_id)
         is_newer = before is None or partial.last_id > before.last_id
         after = Before(partial.last_id, partial.close) if is_newer else before
     unproven = "" if after and _is_followed(state, after.last_id) else _doubt(state, start, start + window_us)
-    return finish(start, window_us, partial, before=before, missing=absent, unproven=unproven), after
+    gone = explained(absent, lost) if absent else ""
+    row = finish(start, window_us, partial, before=before, missing=_size(absent), unproven=unproven, gone=gone)
+    return row, after
 
 
 def _is_followed(state: MarketState, last_id: int) -> bool:

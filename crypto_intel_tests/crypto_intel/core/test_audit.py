@@ -249,6 +249,22 @@ def _without_trade_4(facts: Facts) -> Facts:
     )
 
 
+def _means(facts: Facts) -> pl.DataFrame:
+    rows = facts.bars_1m.sort("window_start")
+    counts = rows["trade_count"].to_list()
+    sums = [sum(counts[max(0, at - 4) : at + 1]) for at in range(len(counts))]
+    return rows.select("market", pl.col("window_start") - timedelta(minutes=4), pl.Series("trade_count", sums))
+
+
+def test_each_minute_has_the_mean_of_the_window_that_ends_with_it() -> None:
+    facts = healthy()
+    means = _means(facts)
+    assert faults(replace(facts, price_means=means)) == []
+    assert faults(replace(facts, price_means=means.head(-1))) == []  # written behind its minute
+    for wrong in (means.gather([0, *range(2, means.height)]), pl.concat([means, means.head(1)]), miscount(means)):
+        assert faults(replace(facts, price_means=wrong)) == ["bars_1m -> price_means_5m"]
+
+
 def _gap(first: int, last: int, state: str) -> pl.DataFrame:
     return pl.DataFrame({"market": [MARKET], "first_id": [first], "last_id": [last], "state": [state]})
 

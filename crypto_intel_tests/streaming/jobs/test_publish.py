@@ -10,6 +10,7 @@ import polars as pl
 from crypto_intel.contracts.serving import SERVED
 from streaming.jobs.live import live_markets, raised
 from streaming.jobs.publish import enriched_keys, feed_rows, served_rows
+from streaming.transforms.rules import Fired
 
 AT = datetime(2025, 1, 1, tzinfo=UTC)
 
@@ -65,14 +66,30 @@ def test_emitted_rows_become_live_markets_and_alerts_that_name_their_source() ->
         **{"volume_base": 3.0, "volume_quote": 4.5, "trade_count": 2, "change_1h_pct": None, "change_24h_pct": None},
         "price_5m_mean": 1.5,
     }
-    move = {
-        **{"rule": "price_move", "direction": "down", "window_start": us, "window_end": us + 120_000_000},
-        **{"value": -1.3, "threshold": 0.6, "trade_id": 9, "price": 62081.9},
-    }
+    fired = Fired(
+        rule="price_move",
+        about="down",
+        anchor=str(us),
+        at=us,
+        window_start=us,
+        window_end=us + 120_000_000,
+        value=-1.3,
+        threshold=0.6,
+        unit="pct",
+        text="fell 1.30 % within 2 min, to 62081.9",
+        severity="critical",
+        coverage_pct=100.0,
+        completeness="complete",
+        article_ids=["a"],
+        bar={"close": 62081.9},
+        values={"price": 62081.9},
+    )
     (row,) = live_markets([("binance:BTC-USDT", live)], us, "sim").to_dicts()
     found = (row["venue"], row["symbol"], row["price"], row["event_time"], row["source"])
     assert found == ("binance", "BTC-USDT", 1.5, AT, "sim")
     assert set(row) == set(SERVED["live_markets"].column_names)
-    alert = raised("binance:BTC-USDT", move, us, "sim")
+    alert = raised("binance:BTC-USDT", fired, us, "sim")
     assert (alert.severity, alert.unit, alert.source) == ("critical", "pct", "sim")
     assert alert.message == "Simulated: BTC-USDT fell 1.30 % within 2 min, to 62081.9"
+    assert (alert.coverage_pct, alert.completeness, alert.article_ids) == (100.0, "complete", ("a",))
+    assert alert.evidence == {"bar": {"close": 62081.9}, "values": {"price": 62081.9}}

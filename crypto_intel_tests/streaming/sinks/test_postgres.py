@@ -155,6 +155,7 @@ def test_an_article_keeps_its_first_sighting(sink: PostgresSink, rows: Rows) -> 
         "article_id": "a", "source": "wire", "url": "https://example.test/a", "title": "A \t\\ \n 'title'",
         "summary": "", "content": "", "tags": ["x,y", '"q"', "{}"], "symbols": ["BTC"],
         "event_time": None, "published_at": START, "first_seen_at": KNOWN, "language": None,
+            "cluster_id": None, "sentiment": None,
     }  # fmt: skip
     sink.publish(0, [Upsert("articles", frame("articles", article))])
     again = {**article, "title": "New", "first_seen_at": KNOWN + timedelta(hours=1)}
