@@ -125,7 +125,11 @@ def _follow(stack: Stack, console: Console, outcome: Outcome, *, until: End) -> 
 
 def _may_start_dagster(snapshot: Snapshot, stack: Stack, began: float) -> bool:
     since = stack.state.started_at
-    told = {query.name for query in snapshot.queries if query.updated_at and since and query.updated_at >= since}
+    told = {
+        query.name
+        for query in snapshot.queries
+        if query.batch_id >= 0 and query.updated_at and since and query.updated_at >= since
+    }
     return told >= set(QUERIES) or time.monotonic() - began > DATA_FLOWS_WITHIN_S
 
 

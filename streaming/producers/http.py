@@ -214,11 +214,19 @@ class VenueHttp:
             self._validators.popitem(last=False)
 
     async def _patiently(self, path: str, params: Params | None, conditions: Mapping[str, str]) -> Page | None:
+        failed = ""
         async for attempt in stamina.retry_context(
             on=_wait, attempts=self._attempts, timeout=self._timeout_s, wait_initial=0.1, wait_max=3.0, wait_jitter=0.3
         ):
             with attempt:
-                return await self._once(path, params, conditions)
+                try:
+                    return await self._once(path, params, conditions)
+                except BudgetSpent as spent:
+                    # Why it was tried so often is what people need to know.
+                    raise (BudgetSpent(f"{failed}; then {spent}") if failed else spent) from None
+                except RetryableError as error:
+                    failed = str(error)
+                    raise
         raise AssertionError("unreachable: the last attempt raises")
 
     async def _once(self, path: str, params: Params | None, conditions: Mapping[str, str]) -> Page | None:
