@@ -16,6 +16,7 @@ import msgspec
 import polars as pl
 
 from crypto_intel.alerting import AlertCursor, materialization, new_alerts
+from crypto_intel.contracts.derived import SILVER_QUARANTINE
 from crypto_intel.contracts.settings import Settings
 from crypto_intel.contracts.tables import BRONZE_FEED_STATUS, BRONZE_TRADES, MACRO_FRED_OBSERVATIONS
 from crypto_intel.core.errors import CryptoIntelError
@@ -120,7 +121,7 @@ def observe_streams_sensor(
     context: dg.SensorEvaluationContext, kafka: KafkaOffsets, postgres: Postgres, lake: Lake
 ) -> dg.SensorResult:
     """Observes topics, streaming jobs and streamed tables; a part that is away is named, the others are observed."""
-    tables = [*BRONZE_TABLES, *STREAMED_SILVER_TABLES]
+    tables = [*BRONZE_TABLES, *STREAMED_SILVER_TABLES, SILVER_QUARANTINE]
     looks: list[Callable[[], Sequence[Observed]]] = [
         lambda: observe_topics(kafka),
         lambda: observe_jobs(postgres),

@@ -13,12 +13,13 @@ from typing import Any
 import dagster as dg
 
 from crypto_intel.automation import SENSORS
-from crypto_intel.jobs import hour_job, macro_job
+from crypto_intel.jobs import day_job, hour_job, macro_job
 from crypto_intel.resources.delta_io import DeltaIOManager
 from crypto_intel.resources.fred import Fred
 from crypto_intel.resources.kafka import KafkaOffsets
 from crypto_intel.resources.lake import Lake
 from crypto_intel.resources.postgres import Postgres
+from crypto_intel.resources.quarantine import Quarantine
 from crypto_intel.resources.spark import BatchSpark
 
 
@@ -28,6 +29,7 @@ def default_resources() -> dict[str, Any]:
     return {
         "lake": lake,
         "delta_io": DeltaIOManager(lake=lake),
+        "quarantine": Quarantine(lake=lake),
         "postgres": Postgres(),
         "kafka": KafkaOffsets(),
         "fred": Fred(),
@@ -43,7 +45,7 @@ def build_defs(*, resource_overrides: Mapping[str, Any] | None = None) -> dg.Def
     """
     bound = dg.Definitions(
         resources={**default_resources(), **(resource_overrides or {})},
-        jobs=[hour_job, macro_job],
+        jobs=[hour_job, day_job, macro_job],
         sensors=SENSORS,
         # One process a run: a process a step would load Polars, Dagster and Spark's client once for each asset.
         executor=dg.in_process_executor,

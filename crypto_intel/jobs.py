@@ -4,6 +4,17 @@ from __future__ import annotations
 
 import dagster as dg
 
+from crypto_intel.contracts.derived import (
+    GOLD_BARS_1D,
+    GOLD_BARS_1H,
+    GOLD_BARS_5M,
+    GOLD_CROSS_VENUE,
+    GOLD_INDICATORS,
+    GOLD_MARKET_SUMMARY,
+    GOLD_RETURNS_VOLATILITY,
+    SILVER_NEWS,
+    SILVER_QUOTES,
+)
 from crypto_intel.contracts.tables import (
     GOLD_BARS_1M,
     GOLD_MARKET_ENRICHED,
@@ -13,24 +24,36 @@ from crypto_intel.contracts.tables import (
 )
 from crypto_intel.specs import key_of
 
+HOUR_TABLES = (
+    SILVER_TRADES,
+    SILVER_GAPS,
+    SILVER_NEWS,
+    SILVER_QUOTES,
+    GOLD_BARS_1M,
+    GOLD_BARS_5M,
+    GOLD_BARS_1H,
+    GOLD_MARKET_ENRICHED,
+    GOLD_RETURNS_VOLATILITY,
+    GOLD_INDICATORS,
+    GOLD_MARKET_SUMMARY,
+    GOLD_CROSS_VENUE,
+)
+"""Tables that an hour's run writes; each has a check of its contract."""
+
 HOUR_ASSETS = [
-    key_of(SILVER_TRADES),
-    key_of(SILVER_GAPS),
-    key_of(GOLD_BARS_1M),
-    key_of(GOLD_MARKET_ENRICHED),
+    *(key_of(table) for table in HOUR_TABLES),
     dg.AssetKey(["publish", "bars_1m"]),
     dg.AssetKey(["publish", "market_enriched"]),
     dg.AssetKey(["publish", "gaps"]),
 ]
+DAY_ASSETS = [key_of(GOLD_BARS_1D)]
 MACRO_ASSETS = [key_of(MACRO_FRED_OBSERVATIONS), dg.AssetKey(["publish", "macro_observations"])]
 
 HOUR_CHECKS = [
-    dg.AssetCheckKey(key_of(SILVER_TRADES), "contract"),
-    dg.AssetCheckKey(key_of(SILVER_GAPS), "contract"),
-    dg.AssetCheckKey(key_of(GOLD_BARS_1M), "contract"),
+    *(dg.AssetCheckKey(key_of(table), "contract") for table in HOUR_TABLES),
     dg.AssetCheckKey(key_of(GOLD_BARS_1M), "stream_equals_batch"),
-    dg.AssetCheckKey(key_of(GOLD_MARKET_ENRICHED), "contract"),
 ]
+DAY_CHECKS = [dg.AssetCheckKey(key_of(GOLD_BARS_1D), "contract")]
 MACRO_CHECKS = [dg.AssetCheckKey(key_of(MACRO_FRED_OBSERVATIONS), "contract")]
 
 
@@ -48,6 +71,12 @@ hour_job = dg.define_asset_job(
     _selection(HOUR_ASSETS, HOUR_CHECKS),
     tags=RETRY_CRASHES,
     description="An hour of market data: silver, gold, checks, and its publication; and the ledger of gaps as of now.",
+)
+day_job = dg.define_asset_job(
+    "market_day",
+    _selection(DAY_ASSETS, DAY_CHECKS),
+    tags=RETRY_CRASHES,
+    description="A UTC day of market data, when each of its hours is made.",
 )
 macro_job = dg.define_asset_job(
     "macro_years",

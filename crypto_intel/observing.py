@@ -8,7 +8,7 @@ seconds and hands their events to Dagster without a run. Figures are numbers, so
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import dagster as dg
 import msgspec
@@ -21,7 +21,7 @@ from crypto_intel.contracts.tables import TABLES
 from crypto_intel.resources.kafka import KafkaOffsets, TopicOffsets
 from crypto_intel.resources.lake import Lake, TableFacts
 from crypto_intel.resources.postgres import Postgres
-from crypto_intel.specs import OWNERS, key_of, source_key, streamed_table_spec
+from crypto_intel.specs import OWNERS, key_of, observed_table_spec, source_key
 
 TOPICS = {
     **{name: source_key(f"{name}_topic") for name in Topics.model_fields},
@@ -113,7 +113,14 @@ def streamed_table(table: Table, writer: dg.AssetKey) -> dg.AssetsDefinition:
     One definition a table: several in one would share an operation, and operations of jobs and tables that feed each
     other would form a cycle.
     """
-    spec = streamed_table_spec(table, [writer])
+    return observed_table(table, [writer], kinds={"spark", "deltalake"}, mode="streaming")
+
+
+def observed_table(
+    table: Table, deps: Sequence[dg.AssetKey], *, kinds: set[str], mode: Literal["streaming", "batch"]
+) -> dg.AssetsDefinition:
+    """A table that no asset of ours returns, as an observable asset."""
+    spec = observed_table_spec(table, deps, kinds, mode)
 
     def observe(lake: Lake) -> Iterator[dg.ObserveResult]:
         yield from (observed.result() for observed in observe_tables(lake, [table]))

@@ -33,9 +33,12 @@ from crypto_intel.core.freshness import Freshness
 from crypto_intel.core.gaps import open_since, recent_ledger
 from crypto_intel.core.hours import read_clocks
 from crypto_intel.core.macro import known_on
+from crypto_intel.core.quarantine import WHOLE, contract_breakers
 from crypto_intel.reports import markdown
+from crypto_intel.resources.delta_io import partition_filter
 from crypto_intel.resources.lake import Lake
 from crypto_intel.resources.postgres import Postgres
+from crypto_intel.resources.quarantine import Quarantine
 from crypto_intel.specs import key_of
 
 RECENT = timedelta(minutes=2)
@@ -110,15 +113,17 @@ def contract_check(table: Table, partitions: dg.PartitionsDefinition[Any] | None
         blocking=True,
         partitions_def=partitions,
         description="Types, nulls, ranges, allowed values and unique key are as the contract says. "
-        "If not: look at the failing column below, mend its source, and materialize the partition again.",
+        "If not: the rows are in silver.quarantine; mend their source and materialize the partition again.",
     )
-    def contract(context: dg.AssetCheckExecutionContext, lake: Lake) -> dg.AssetCheckResult:
-        rows = lake.scan(table)
-        if partitions is not None:
-            keys = list(context.op_execution_context.partition_keys)
-            rows = rows.filter(pl.col(table.partition_by[0]).is_in(keys))
-        outcome = _contract_outcome(check_rows(rows.collect(), table))
-        return dg.AssetCheckResult(passed=outcome.passed, metadata=outcome.metadata)
+    def contract(context: dg.AssetCheckExecutionContext, lake: Lake, quarantine: Quarantine) -> dg.AssetCheckResult:
+        keys = None if partitions is None else list(context.op_execution_context.partition_keys)
+        rows = lake.scan(table) if keys is None else lake.scan(table).filter(partition_filter(table, keys))
+        frame = rows.collect()
+        outcome = _contract_outcome(check_rows(frame, table))
+        place = WHOLE if keys is None else keys[0]
+        refused = frame.head(0).with_columns(reason=pl.lit("")) if outcome.passed else contract_breakers(frame, table)
+        kept = quarantine.keep(table, place, refused, "contract")
+        return dg.AssetCheckResult(passed=outcome.passed, metadata={**outcome.metadata, "quarantined": kept})
 
     return contract
 

@@ -12,17 +12,30 @@ import dagster as dg
 
 from crypto_intel.contracts.columns import Column, Table
 from crypto_intel.contracts.serving import ServedTable
-from crypto_intel.core.hours import HOUR_FORMAT
+from crypto_intel.core.hours import DAY_FORMAT, HOUR_FORMAT
 
 OWNERS = ["team:market-data"]
 
 HOURLY = dg.HourlyPartitionsDefinition(start_date="2024-01-01-00", timezone="UTC", fmt=HOUR_FORMAT)
 """Partition keys are the values of the partition column event_hour. Begins before the oldest recording we replay."""
 
+DAILY = dg.DailyPartitionsDefinition(start_date="2024-01-01", timezone="UTC", fmt=DAY_FORMAT)
+"""Partition keys are the values of the partition column event_day."""
+
 YEARLY = dg.TimeWindowPartitionsDefinition(
     start="1980", fmt="%Y", cron_schedule="0 0 1 1 *", timezone="UTC", end_offset=1
 )
 """Years of observation dates, the running one included."""
+
+
+def back(partitions: int) -> dg.TimeWindowPartitionMapping:
+    """The partitions of the same time and so many before it; in units of the asset that reads."""
+    return dg.TimeWindowPartitionMapping(start_offset=-partitions, allow_nonexistent_upstream_partitions=True)
+
+
+def input_of(table: Table, before: int = 0) -> dg.AssetIn:
+    """Rows of a table of the lake: the partition of the run and so many before it."""
+    return dg.AssetIn(key_of(table), partition_mapping=back(before) if before else None)
 
 
 def key_of(table: Table) -> dg.AssetKey:
@@ -72,16 +85,16 @@ def table_args(table: Table, kinds: set[str], tags: Mapping[str, str] | None = N
     }
 
 
-def streamed_table_spec(table: Table, deps: Sequence[dg.AssetKey]) -> dg.AssetSpec:
-    """A table that the Spark application writes, as an asset that Dagster observes."""
+def observed_table_spec(table: Table, deps: Sequence[dg.AssetKey], kinds: set[str], mode: str) -> dg.AssetSpec:
+    """A table that no asset of ours returns, as an asset that Dagster observes."""
     return dg.AssetSpec(
         key_of(table),
         deps=deps,
         description=table.doc,
         group_name=table.layer,
-        kinds={"spark", "deltalake"},
+        kinds=kinds,
         owners=OWNERS,
-        tags={"layer": table.layer, "mode": "streaming"},
+        tags={"layer": table.layer, "mode": mode},
         metadata=table_metadata(table),
     )
 

@@ -45,7 +45,7 @@ class ServedTable:
 
 def _mirror(table: Table, name: str, doc: str, *, without: Iterable[str] = ()) -> ServedTable:
     """A table of the lake as it is served: without the columns that only the lake needs."""
-    left_out = {*table.partition_by, *without}
+    left_out = ({*table.partition_by} - set(table.key)) | {*without}
     columns = tuple(column for column in table.columns if column.name not in left_out)
     key = table.key if set(table.key) <= {column.name for column in columns} else (columns[0].name,)
     return ServedTable(name, doc, columns, key, table.time_column or columns[0].name)

@@ -6,35 +6,21 @@ migrations are held to it by a test. A rule for adding a column: someone reads i
 
 from __future__ import annotations
 
-from crypto_intel.contracts.columns import Column, Table
+from crypto_intel.contracts import derived, macro, parts
+from crypto_intel.contracts.columns import Table
+from crypto_intel.contracts.parts import BAR as _BAR
+from crypto_intel.contracts.parts import EVENT_DATE as _EVENT_DATE
+from crypto_intel.contracts.parts import EVENT_HOUR as _EVENT_HOUR
+from crypto_intel.contracts.parts import LINEAGE as _LINEAGE
+from crypto_intel.contracts.parts import MARKET as _MARKET
+from crypto_intel.contracts.parts import bars_table as _bars
+from crypto_intel.contracts.parts import column as _c
 
-COMPLETENESS = ("complete", "partial", "repaired", "unrecoverable", "quiet")
-"""complete: every id of the window is here, the feed was up throughout. partial: something is or may be missing, the
-reason says what. repaired: complete with the help of REST. unrecoverable: ids that the venue no longer gives.
-quiet: the feed was up and nothing traded."""
-
-GAP_STATES = ("open", "repaired", "unrecoverable")
-"""open: ids are missing that may still come. repaired: every id is here. unrecoverable: what is missing never will."""
-
-VENUES = ("binance", "kraken", "coingecko", "newsapi", "rss", "fred", "alphavantage")
-
-
-def _c(name: str, type_: str, doc: str, **more: object) -> Column:
-    return Column(name, type_, doc, **more)  # type: ignore[arg-type]
-
-
-_MARKET = (
-    _c("venue", "string", "Venue that traded or quoted, in lower case.", allowed=VENUES),
-    _c("symbol", "string", "Market as BASE-QUOTE, e.g. BTC-USDT."),
-)
-_LINEAGE = (
-    _c("kafka_topic", "string", "Topic that the record came from."),
-    _c("kafka_partition", "int", "Partition within the topic.", minimum=0),
-    _c("kafka_offset", "bigint", "Offset within the partition: dense, so that a hole shows.", minimum=0),
-    _c("kafka_time", "timestamp", "When Kafka took the record."),
-)
-_EVENT_DATE = (_c("event_date", "date", "UTC day of event_time; the table is partitioned by it."),)
-_EVENT_HOUR = (_c("event_hour", "string", "UTC hour as YYYY-MM-DD-HH; the table is partitioned by it."),)
+COMPLETENESS = parts.COMPLETENESS
+GAP_STATES = parts.GAP_STATES
+VENUES = parts.VENUES
+MACRO_SERIES = macro.MACRO_SERIES
+MACRO_FRED_OBSERVATIONS = macro.MACRO_FRED_OBSERVATIONS
 
 _TRADE = (
     *_MARKET,
@@ -155,54 +141,6 @@ BRONZE_REJECTED = Table(
     "received_at",
 )
 
-_BAR = (
-    *_MARKET,
-    _c("window_start", "timestamp", "Start of the window, inclusive (event time)."),
-    _c("window_end", "timestamp", "End of the window, exclusive (event time)."),
-    _c("open", "double", "Price of the trade with the least id; of a quiet bar: the close before.", nullable=True),
-    _c("high", "double", "Highest price.", nullable=True),
-    _c("low", "double", "Lowest price.", nullable=True),
-    _c("close", "double", "Price of the trade with the greatest id; of a quiet bar: the close before.", nullable=True),
-    _c("vwap", "double", "volume_quote / volume_base; null without volume.", nullable=True),
-    _c("volume_base", "double", "Sum of quantities, in base; equal to the exact sum within 1e-9 relative.", minimum=0),
-    _c("volume_quote", "double", "Sum of price x quantity, in quote; within 1e-9 relative.", minimum=0),
-    _c("buy_volume_base", "double", "Part of volume_base whose taker bought.", minimum=0),
-    _c("trade_count", "bigint", "Trades, one per trade id.", minimum=0),
-    _c("return_pct", "double", "100 x (close / close of the window before - 1); null without one.", nullable=True),
-    _c(
-        "volatility_pct",
-        "double",
-        "100 x ln(high / low) / (2 sqrt(ln 2)): Parkinson's range estimate (1980), which no order of arrival changes.",
-        nullable=True,
-        minimum=0,
-    ),
-    _c("first_trade_id", "bigint", "Least trade id.", nullable=True),
-    _c("last_trade_id", "bigint", "Greatest trade id.", nullable=True),
-    _c(
-        "coverage_pct",
-        "double",
-        "100 x ids seen / ids spanned, from behind the last id before the window; 100 for a quiet bar.",
-        minimum=0,
-        maximum=100,
-    ),
-    _c("completeness", "string", "Whether all of the window is here.", allowed=COMPLETENESS),
-    _c("completeness_reason", "string", "Why it is not complete; empty when it is."),
-)
-
-
-def _bars(layer: str, name: str, doc: str, partition: tuple[Column, ...], writer: str) -> Table:
-    return Table(
-        layer,  # type: ignore[arg-type]
-        name,
-        doc,
-        (*_BAR, *partition),
-        ("venue", "symbol", "window_start"),
-        writer,  # type: ignore[arg-type]
-        (partition[0].name,),
-        "window_start",
-    )
-
-
 _WINDOW_DATE = (_c("event_date", "date", "UTC day of window_start; the table is partitioned by it."),)
 SILVER_BARS_1M = _bars(
     "silver", "bars_1m", "1-minute bars as they streamed, written once each, never updated.", _WINDOW_DATE, "spark"
@@ -313,23 +251,6 @@ SILVER_GAPS = Table(
 GOLD_BARS_1M = _bars(
     "gold", "bars_1m", "1-minute bars recomputed from silver.trades, hour by hour.", _EVENT_HOUR, "dagster"
 )
-MACRO_COLUMNS = (
-    _c("fed_funds_pct", "double", "FRED FEDFUNDS as known at window_end, in percent.", nullable=True),
-    _c("treasury_10y_pct", "double", "FRED DGS10 as known at window_end, in percent.", nullable=True),
-    _c("yield_curve_10y2y_pct", "double", "FRED T10Y2Y as known at window_end, in points of percent.", nullable=True),
-    _c("vix_index", "double", "VIX close as known at window_end, an index.", nullable=True),
-    _c("dollar_index", "double", "FRED DTWEXBGS as known at window_end, an index.", nullable=True),
-    _c("cpi_yoy_pct", "double", "FRED CPIAUCSL against a year before, as known at window_end.", nullable=True),
-)
-MACRO_SERIES = {
-    "fed_funds_pct": "FEDFUNDS",
-    "treasury_10y_pct": "DGS10",
-    "yield_curve_10y2y_pct": "T10Y2Y",
-    "vix_index": "VIXCLS",
-    "dollar_index": "DTWEXBGS",
-    "cpi_yoy_pct": "CPIAUCSL",
-}
-"""market_enriched's macro columns and the FRED series that each derives from."""
 _NEWS_COLUMNS = (
     _c("news_count", "bigint", "Articles about the base asset within 5 minutes of window_end.", minimum=0),
     _c("news_before_count", "bigint", "Of these, published at or before window_end.", minimum=0),
@@ -353,7 +274,7 @@ GOLD_MARKET_ENRICHED = Table(
     (
         *(c for c in _BAR),
         *_NEWS_COLUMNS,
-        *MACRO_COLUMNS,
+        *macro.MACRO_COLUMNS,
         *_REVISION_COLUMNS,
         *_EVENT_HOUR,
     ),
@@ -362,25 +283,6 @@ GOLD_MARKET_ENRICHED = Table(
     ("event_hour",),
     "window_start",
 )
-MACRO_FRED_OBSERVATIONS = Table(
-    "macro",
-    "fred_observations",
-    "Observations of FRED series with their vintages: a revision adds a row and never rewrites one.",
-    (
-        _c("series_id", "string", "FRED series, e.g. CPIAUCSL."),
-        _c("observation_date", "date", "Period that the value is of."),
-        _c("value", "double", 'Value in the series\' own unit; null where FRED says "." (missing).', nullable=True),
-        _c("realtime_start", "date", "First day on which this value was the current one."),
-        _c("realtime_end", "date", "Last such day; 9999-12-31 while it still is."),
-        _c("fetched_at", "timestamp", "When we fetched it."),
-        _c("observation_year", "string", "Year of observation_date; the table is partitioned by it."),
-    ),
-    ("series_id", "observation_date", "realtime_start"),
-    "dagster",
-    ("observation_year",),
-    "observation_date",
-)
-
 TABLES: dict[str, Table] = {
     table.full_name: table
     for table in (
@@ -398,7 +300,8 @@ TABLES: dict[str, Table] = {
         SILVER_GAPS,
         GOLD_BARS_1M,
         GOLD_MARKET_ENRICHED,
-        MACRO_FRED_OBSERVATIONS,
+        *derived.DERIVED,
+        *macro.MACRO_TABLES,
     )
 }
 """Every table of the lake by `layer.name`."""

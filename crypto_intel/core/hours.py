@@ -27,6 +27,7 @@ FEED_FORGOTTEN_AFTER = timedelta(days=1)
 """A trade feed this far behind the newest one was switched off: it no longer holds hours open."""
 
 HOUR_FORMAT = "%Y-%m-%d-%H"
+DAY_FORMAT = "%Y-%m-%d"
 
 
 def event_hour(moment: datetime) -> str:
@@ -41,6 +42,15 @@ def hour_start(key: str) -> datetime:
         ValueError: the key is not YYYY-MM-DD-HH.
     """
     return datetime.strptime(key, HOUR_FORMAT).replace(tzinfo=UTC)
+
+
+def day_start(key: str) -> datetime:
+    """Start of the UTC day that a partition key names.
+
+    Raises:
+        ValueError: the key is not YYYY-MM-DD.
+    """
+    return datetime.strptime(key, DAY_FORMAT).replace(tzinfo=UTC)
 
 
 class Clock(msgspec.Struct, frozen=True):

@@ -8,8 +8,11 @@ cannot read timestamps with a zone. Its resource and storage types are used (lak
 """
 
 # No postponed annotations here: Dagster reads the field's type to know that `lake` is a resource.
+import math
+import re
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import TypeVar
 
 import dagster as dg
 import polars as pl
@@ -21,6 +24,12 @@ from crypto_intel.core.frames import to_arrow
 from crypto_intel.resources.lake import Lake
 
 Context = dg.InputContext | dg.OutputContext
+T = TypeVar("T")
+
+KEY_SEPARATOR = "|"
+"""Between the values of a key that names several partition columns, as Dagster writes keys of two dimensions."""
+
+_KEY = re.compile(r"[A-Za-z0-9._-]+")
 
 
 class DeltaIOManager(dg.ConfigurableIOManager):
@@ -53,19 +62,7 @@ class DeltaIOManager(dg.ConfigurableIOManager):
 
     def write(self, table: Table, frame: pl.DataFrame, partitions: Sequence[str] | None) -> int:
         """Replace the named partitions of a table, or all of it, by the frame's rows; returns the new version."""
-        options = self.lake.storage_options(table)
-        rows = to_arrow(frame, table)
-        with self.lake.lock(table):
-            delta = self._ensure(table, options)
-            write_deltalake(
-                delta,
-                rows,
-                mode="overwrite",
-                predicate=None if partitions is None else partition_predicate(table, partitions),
-                storage_options=options,
-            )
-            delta.update_incremental()
-            return delta.version()
+        return replace_partitions(self.lake, table, frame, partitions)
 
     def load_input(self, context: dg.InputContext) -> pl.LazyFrame:
         """The rows of the partitions that the downstream run asks for, lazily; all rows if it has none."""
@@ -73,18 +70,40 @@ class DeltaIOManager(dg.ConfigurableIOManager):
         rows = self.lake.scan(table)
         if not context.has_asset_partitions:
             return rows
-        return rows.filter(pl.col(table.partition_by[0]).is_in(list(context.asset_partition_keys)))
+        return rows.filter(partition_filter(table, context.asset_partition_keys))
 
-    def _ensure(self, table: Table, options: dict[str, str]) -> DeltaTable:
-        return DeltaTable.create(
-            self.lake.uri(table),
-            table.arrow_schema(),
-            mode="ignore",
-            partition_by=list(table.partition_by),
-            name=table.full_name,
-            description=table.doc,
+
+def replace_partitions(lake: Lake, table: Table, frame: pl.DataFrame, partitions: Sequence[str] | None) -> int:
+    """Replace the named partitions of a table, or all of it, by the frame's rows; returns the new version.
+
+    Args:
+        partitions: keys; of a table with several partition columns their values joined by `KEY_SEPARATOR`.
+    """
+    options = lake.storage_options(table)
+    rows = to_arrow(frame, table)
+    with lake.lock(table):
+        delta = _ensure(lake, table, options)
+        write_deltalake(
+            delta,
+            rows,
+            mode="overwrite",
+            predicate=None if partitions is None else partition_predicate(table, partitions),
             storage_options=options,
         )
+        delta.update_incremental()
+        return delta.version()
+
+
+def _ensure(lake: Lake, table: Table, options: dict[str, str]) -> DeltaTable:
+    return DeltaTable.create(
+        lake.uri(table),
+        table.arrow_schema(),
+        mode="ignore",
+        partition_by=list(table.partition_by),
+        name=table.full_name,
+        description=table.doc,
+        storage_options=options,
+    )
 
 
 def contract_of(key: dg.AssetKey) -> Table:
@@ -102,7 +121,33 @@ def partition_predicate(table: Table, partitions: Sequence[str]) -> str:
     Raises:
         ValueError: no partition is named, or a key holds what no partition key holds.
     """
-    if not partitions or not all(key.replace("-", "").isalnum() for key in partitions):
-        raise ValueError(f"not partitions of {table.full_name}: {list(partitions)}")
-    keys = ", ".join(f"'{key}'" for key in partitions)
-    return f"{table.partition_by[0]} IN ({keys})"
+    keys = [tuple(key.split(KEY_SEPARATOR)) for key in partitions]
+    fits = all(len(key) == len(table.partition_by) and all(_KEY.fullmatch(part) for part in key) for key in keys)
+    if not keys or not fits:
+        raise ValueError(f"not partitions of {table.full_name}: {list(partitions)[:5]}")
+    values = [sorted(set(column)) for column in zip(*keys, strict=True)]
+    if math.prod(len(column) for column in values) == len(set(keys)):  # every combination: a list a column
+        return " AND ".join(_one_of(name, column) for name, column in _by_name(table, values))
+    return " OR ".join(
+        "(" + " AND ".join(_one_of(name, [part]) for name, part in _by_name(table, key)) + ")"
+        for key in sorted(set(keys))
+    )
+
+
+def partition_filter(table: Table, partitions: Sequence[str]) -> pl.Expr:
+    """The same as a filter of a Polars frame, which prunes files where there is one list a column."""
+    keys = [tuple(key.split(KEY_SEPARATOR)) for key in partitions]
+    values = [sorted(set(column)) for column in zip(*keys, strict=True)] or [[] for _ in table.partition_by]
+    within = pl.all_horizontal(pl.col(name).is_in(column) for name, column in _by_name(table, values))
+    if math.prod(len(column) for column in values) == len(set(keys)):
+        return within
+    whole = pl.concat_str(*table.partition_by, separator=KEY_SEPARATOR)
+    return within & whole.is_in(list(partitions))
+
+
+def _by_name(table: Table, values: Sequence[T]) -> Iterator[tuple[str, T]]:
+    return zip(table.partition_by, values, strict=True)
+
+
+def _one_of(name: str, values: Sequence[str]) -> str:
+    return f"{name} IN ({', '.join(repr(value) for value in values)})"

@@ -12,6 +12,7 @@ import pytest
 from crypto_intel.definitions import build_defs
 from crypto_intel.resources.delta_io import DeltaIOManager
 from crypto_intel.resources.lake import Lake
+from crypto_intel.resources.quarantine import Quarantine
 
 
 @pytest.fixture
@@ -31,7 +32,7 @@ def lake_path(lake: Lake) -> Path:
 @pytest.fixture
 def lake_resources(lake: Lake) -> dict[str, Any]:
     """Overrides that bind the graph to the lake."""
-    return {"lake": lake, "delta_io": DeltaIOManager(lake=lake)}
+    return {"lake": lake, "delta_io": DeltaIOManager(lake=lake), "quarantine": Quarantine(lake=lake)}
 
 
 @pytest.fixture

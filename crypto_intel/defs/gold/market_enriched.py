@@ -10,6 +10,7 @@ from crypto_intel.contracts.settings import Settings
 from crypto_intel.contracts.tables import BRONZE_NEWS, GOLD_BARS_1M, GOLD_MARKET_ENRICHED, MACRO_FRED_OBSERVATIONS
 from crypto_intel.core.enrich import NEWS_WINDOW_S, enrich
 from crypto_intel.core.hours import HOUR, hour_start
+from crypto_intel.core.news import with_moods
 from crypto_intel.reports import describe_rows
 from crypto_intel.resources.lake import Lake
 from crypto_intel.specs import HOURLY, key_of, table_args
@@ -45,11 +46,14 @@ def market_enriched(
     years = [str(year) for year in range(start.year - MACRO_YEARS_BACK, start.year + 1)]
     rows = enrich(
         bars.collect(),
-        lake.scan(BRONZE_NEWS)
-        .filter(
-            pl.col("event_date").is_between(first.date(), last.date()), pl.col("published_at").is_between(first, last)
-        )
-        .collect(),
+        with_moods(
+            lake.scan(BRONZE_NEWS)
+            .filter(
+                pl.col("event_date").is_between(first.date(), last.date()),
+                pl.col("published_at").is_between(first, last),
+            )
+            .collect()
+        ),
         lake.scan(MACRO_FRED_OBSERVATIONS).filter(pl.col("observation_year").is_in(years)).collect(),
         known_at=known_at,
         before=lake.scan(GOLD_MARKET_ENRICHED).filter(pl.col("event_hour") == context.partition_key).collect(),

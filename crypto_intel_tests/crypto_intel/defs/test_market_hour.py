@@ -10,6 +10,7 @@ import dagster as dg
 import polars as pl
 import pytest
 
+from crypto_intel.contracts.derived import GOLD_BARS_1D, GOLD_BARS_1H, SILVER_NEWS, SILVER_QUARANTINE
 from crypto_intel.contracts.tables import (
     BRONZE_FEED_STATUS,
     BRONZE_TRADES,
@@ -21,6 +22,7 @@ from crypto_intel.contracts.tables import (
 from crypto_intel.core.frames import conform
 from crypto_intel.core.hours import HOUR, event_hour
 from crypto_intel.definitions import build_defs
+from crypto_intel.jobs import HOUR_TABLES
 from crypto_intel.resources.lake import Lake
 from crypto_intel.resources.postgres import Postgres
 from crypto_intel.resources.spark import BatchSpark
@@ -30,9 +32,8 @@ from crypto_intel_tests.crypto_intel import lakes
 KEY = event_hour(lakes.HOUR)
 
 
-def run(graph: dg.Definitions, key: str, instance: dg.DagsterInstance | None = None) -> dg.ExecuteInProcessResult:
-    job = graph.resolve_job_def("market_hour")
-    return job.execute_in_process(partition_key=key, instance=instance, raise_on_error=False)
+def run(graph: dg.Definitions, key: str, *, job: str = "market_hour") -> dg.ExecuteInProcessResult:
+    return graph.resolve_job_def(job).execute_in_process(partition_key=key, raise_on_error=False)
 
 
 def checks(result: dg.ExecuteInProcessResult) -> dict[str, bool]:
@@ -68,15 +69,20 @@ def test_an_hour_is_made_from_bronze_to_the_served_rows(
     result = run(served_graph, KEY)
     assert result.success
     assert checks(result) == {
-        "silver/trades:contract": True,
-        "silver/gaps:contract": True,
-        "gold/bars_1m:contract": True,
-        "gold/market_enriched:contract": True,
+        **{f"{key_of(table).to_user_string()}:contract": True for table in HOUR_TABLES},
         "gold/bars_1m:stream_equals_batch": True,
     }
     assert lake.scan(SILVER_TRADES).collect()["trade_id"].sort().to_list() == list(range(1000, 1600))
     bars = lake.scan(GOLD_BARS_1M).collect()
     assert bars.height == 60 and bars["trade_count"].sum() == 600
+    rows = {table.name: lake.scan(table).collect().height for table in HOUR_TABLES if table.layer == "gold"}
+    assert rows == {
+        **dict.fromkeys(("bars_1m", "market_enriched", "returns_volatility", "cross_venue"), 60),
+        **{"bars_5m": 12, "bars_1h": 1, "market_summary": 1, "indicators": 60 + 12 + 1},
+    }
+    hour = lake.scan(GOLD_BARS_1H).collect().row(0, named=True)
+    assert (hour["trade_count"], hour["first_trade_id"], hour["last_trade_id"]) == (600, 1000, 1599)
+    assert lake.scan(SILVER_NEWS).collect()["article_id"].to_list() == ["a1"]
     assert lake.scan(GOLD_MARKET_ENRICHED).filter(pl.col("news_count") == 1).collect().height == 11
     with Postgres(dsn=own_postgres_dsn).connect() as connection:
         finals = connection.execute("SELECT count(*) FROM public.market_enriched WHERE is_final").fetchone()
@@ -112,6 +118,13 @@ def test_both_sides_of_a_day_boundary_are_whole(served_graph: dg.Definitions, la
         ("2024-08-08-23", 50, 0, 49),
         ("2024-08-09-00", 50, 50, 99),
     ]
+    for day in ("2024-08-08", "2024-08-09"):
+        assert run(served_graph, day, job="market_day").success
+    days = lake.scan(GOLD_BARS_1D).sort("window_start").collect()
+    assert days.select("event_day", "trade_count", "first_trade_id", "last_trade_id").rows() == [
+        ("2024-08-08", 50, 0, 49),
+        ("2024-08-09", 50, 50, 99),
+    ]
     # The second hour knows the trade before it: no id is missing between the two, and the return spans them.
     after = traded.row(1, named=True)
     assert (after["coverage_pct"], after["completeness"]) == (100.0, "complete")
@@ -142,7 +155,13 @@ def test_a_row_that_breaks_its_contract_blocks_everything_downstream(
     lakes.append(lake_path, BRONZE_TRADES, [lakes.trade(1, lakes.HOUR, price="-5")])
     result = run(graph, KEY)
     assert not result.success
-    assert checks(result) == {"silver/trades:contract": False, "silver/gaps:contract": True}
+    assert checks(result) == {
+        "silver/trades:contract": False,
+        **dict.fromkeys(("silver/gaps:contract", "silver/news:contract", "silver/quotes:contract"), True),
+    }
+    (refused,) = lake.scan(SILVER_QUARANTINE).collect().iter_rows(named=True)
+    assert (refused["table_name"], refused["reason"]) == ("silver.trades", "price below 0")
+    assert (refused["partition_key"], refused["refused_by"]) == (KEY, "contract")
     assert not {"gold/bars_1m", "gold/market_enriched", "publish/bars_1m"} & set(materialized(result))
     assert lake.open(GOLD_BARS_1M) is None
     (found,) = [one for one in result.get_asset_check_evaluations() if not one.passed]

@@ -182,7 +182,7 @@ def test_streams_are_observed_with_figures_that_can_be_plotted(  # noqa: PLR0917
     assert seen["sources/trades_topic"]["records"] == 5
     assert seen["sources/trades_topic"]["partitions"] == 3
     assert seen["sources/trades_topic"]["records_per_s"] > 0
-    assert seen["silver/bars_job"]["lag_records"] == 3 and seen["silver/bars_job"]["rows_per_second"] == 5.5
+    assert seen["bronze/ingest_job"]["lag_records"] == 3 and seen["bronze/ingest_job"]["rows_per_second"] == 5.5
     assert {"alerts/alerts_topic", "bronze/trades"} <= set(seen)
     assert "silver/other_job" not in seen
 
