@@ -1,0 +1,78 @@
+"""What every endpoint asks first: may this caller, and how much is left. Used as dependencies of routes."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Request, Security
+from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
+
+from crypto_intel.serving.api.auth import Caller, Gate
+from crypto_intel.serving.api.cache import Cache
+from crypto_intel.serving.api.limits import Limiter
+from crypto_intel.serving.api.problems import ProblemError
+from crypto_intel.serving.database import AsyncDatabase
+from crypto_intel.serving.settings import ServingSettings
+
+_BEARER = HTTPBearer(auto_error=False, description="A key (`ci_...`) or a Supabase access token.")
+_HEADER = APIKeyHeader(name="X-API-Key", auto_error=False, description="A key (`ci_...`).")
+
+
+@dataclass(frozen=True)
+class Services:
+    """What the endpoints work with; made when the app starts."""
+
+    settings: ServingSettings
+    database: AsyncDatabase
+    cache: Cache
+    gate: Gate
+    limiter: Limiter
+
+
+def services(request: Request) -> Services:
+    """The app's services."""
+    return request.app.state.services  # type: ignore[no-any-return]
+
+
+Has = Annotated[Services, Depends(services)]
+
+
+async def identify(has: Services, credential: str | None, address: str) -> Caller:
+    """Who this is; bad credentials are counted.
+
+    Raises:
+        ProblemError: 401, or 429 after too many of them.
+    """
+    try:
+        return await has.gate.caller(credential, address)
+    except ProblemError as problem:
+        if problem.status == 401 and credential is not None:
+            await has.limiter.take_failure(address)
+        raise
+
+
+def _needs(scope: str) -> Callable[..., Awaitable[Caller]]:
+    async def allowed(
+        request: Request,
+        has: Has,
+        bearer: Annotated[HTTPAuthorizationCredentials | None, Security(_BEARER)],
+        key: Annotated[str | None, Security(_HEADER)],
+    ) -> Caller:
+        credential = bearer.credentials if bearer else key or request.headers.get("authorization")
+        caller = await identify(has, credential, request.client.host if request.client else "unknown")
+        request.state.headers = await has.limiter.take(caller)
+        if not caller.may(scope):
+            raise ProblemError(403, "forbidden", f"the scope '{scope}' is needed; this has: {_names(caller)}")
+        return caller
+
+    return allowed
+
+
+def _names(caller: Caller) -> str:
+    return ", ".join(sorted(caller.scopes)) or "none"
+
+
+Reader = Annotated[Caller, Depends(_needs("read"))]
+Judge = Annotated[Caller, Depends(_needs("alerts"))]

@@ -1,0 +1,196 @@
+"""What the API answers, as Pydantic models made from the contracts' columns; they document, msgspec encodes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, create_model
+
+from crypto_intel.contracts.columns import Column
+from crypto_intel.contracts.serving import (
+    ARTICLES,
+    BARS_1M,
+    GAPS,
+    LIVE_MARKETS,
+    MARKET_ENRICHED,
+)
+from crypto_intel.serving.queries.alerts import ACTION_COLUMNS, ALERT_COLUMNS
+from crypto_intel.serving.queries.macro import MACRO_COLUMNS, SERIES_COLUMNS
+from crypto_intel.serving.queries.markets import RANKING_COLUMNS, SYMBOL_COLUMNS
+from crypto_intel.serving.queries.trust import COMPLETENESS_COLUMNS, FEED_COLUMNS, STREAM_COLUMNS
+
+_PYTHON: dict[str, Any] = {
+    "string": str,
+    "bigint": int,
+    "int": int,
+    "double": float,
+    "boolean": bool,
+    "date": date,
+    "timestamp": datetime,
+    "array<string>": list[str],
+}
+_EXAMPLES: dict[str, Any] = {
+    "string": "text",
+    "bigint": 10,
+    "int": 1,
+    "double": 61556.01,
+    "boolean": True,
+    "date": "2026-11-20",
+    "timestamp": "2026-11-20T12:00:00Z",
+    "array<string>": ["BTC"],
+}
+_NAMED_EXAMPLES: dict[str, Any] = {
+    "venue": "binance",
+    "symbol": "BTC-USDT",
+    "completeness": "complete",
+    "completeness_reason": "",
+    "coverage_pct": 100.0,
+    "source": "sim",
+    "window_end": "2026-11-20T12:01:00Z",
+}
+
+
+def model_of(name: str, columns: Sequence[Column], doc: str) -> type[BaseModel]:
+    """A model with a field a column: its type, its doc, its allowed values, an example."""
+    fields: dict[str, Any] = {}
+    for column in columns:
+        base: Any = Literal[column.allowed] if column.allowed and column.name != "venue" else _PYTHON[column.type]
+        example = _NAMED_EXAMPLES.get(column.name, column.allowed[0] if column.allowed else _EXAMPLES[column.type])
+        details = Field(description=column.doc, examples=[example])
+        fields[column.name] = (base | None if column.nullable else base, details)
+    return create_model(name, __doc__=doc, __config__=ConfigDict(extra="forbid"), **fields)
+
+
+def page_of(row: type[BaseModel]) -> type[BaseModel]:
+    """A page of such rows."""
+    cursor = Field(description="Ask again with `cursor` set to this for the rows behind; null: there are none.")
+    return create_model(
+        f"{row.__name__}Page",
+        __doc__=f"A page of {row.__name__}.",
+        __config__=ConfigDict(extra="forbid"),
+        data=(list[row], Field(description="Rows.")),  # type: ignore[valid-type]
+        next_cursor=(str | None, cursor),
+    )
+
+
+Bar = model_of("Bar", BARS_1M.columns, "A bar of a market, with how complete it is.")
+EnrichedRow = model_of("EnrichedRow", MARKET_ENRICHED.columns, MARKET_ENRICHED.doc)
+Price = model_of("Price", LIVE_MARKETS.columns, LIVE_MARKETS.doc)
+Article = model_of("Article", ARTICLES.columns, ARTICLES.doc)
+Alert = model_of("Alert", ALERT_COLUMNS, "An alert and what people said of it.")
+Action = model_of("Action", ACTION_COLUMNS, "What somebody did with an alert.")
+Gap = model_of("Gap", GAPS.columns, GAPS.doc)
+HourCompleteness = model_of("HourCompleteness", COMPLETENESS_COLUMNS, "How complete an hour of a market is.")
+Market = model_of("Market", SYMBOL_COLUMNS, "A market that is followed.")
+Ranked = model_of("Ranked", RANKING_COLUMNS, "A market's place in the ranking.")
+MacroValue = model_of("MacroValue", MACRO_COLUMNS, "An observation as it was known.")
+MacroSeries = model_of("MacroSeries", SERIES_COLUMNS, "A series.")
+Feed = model_of("Feed", FEED_COLUMNS, "A market's feed.")
+Stream = model_of("Stream", STREAM_COLUMNS, "A streaming query's progress.")
+
+
+class Strict(BaseModel):
+    """A body or an answer without further members."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class FieldProblem(Strict):
+    """What is wrong with one parameter."""
+
+    field: str
+    message: str
+    allowed: str | None = Field(default=None, description="What would fit, where that can be said shortly.")
+
+
+class Problem(Strict):
+    """An error, as RFC 9457 has it."""
+
+    type: str = Field(examples=["urn:crypto-intel:problem:invalid-parameters"])
+    title: str
+    status: int
+    detail: str
+    instance: str
+    errors: list[FieldProblem] = Field(default_factory=list)
+
+
+class Part(Strict):
+    """A part of the platform as its supervisor sees it."""
+
+    name: str
+    answers: bool | None = Field(description="null: it starts, or cannot be asked.")
+    restarts: int
+    given_up: bool
+
+
+class Health(Strict):
+    """How the platform is."""
+
+    status: Literal["ok", "degraded"] = Field(description="degraded: a part is given up or silent.")
+    database: bool
+    cache: bool | None = Field(description="null: there is none.")
+    parts: list[Part] = Field(description="Empty where no supervisor of ours runs.")
+    streams: list[Stream]  # type: ignore[valid-type]
+    feeds: list[Feed]  # type: ignore[valid-type]
+
+
+class Rule(Strict):
+    """An alert rule as it is set."""
+
+    rule: str
+    threshold: float
+    unit: str
+    window_s: int
+    cooldown_s: int
+
+
+class CryptoConfig(Strict):
+    """What is followed, and how."""
+
+    source: str
+    markets: list[Market]  # type: ignore[valid-type]
+    rules: list[Rule]
+    intervals: list[str]
+    formats: list[str]
+    max_rows: int = Field(description="Rows of a page at most.")
+
+
+class Judgement(Strict):
+    """A person's judgement of an alert."""
+
+    verdict: Literal["right", "wrong"] = Field(examples=["right"])
+    note: str = Field(default="", max_length=1000, pattern=r"^[^\x00]*$", examples=["the market did move"])
+
+
+class Note(Strict):
+    """A word to go with an acknowledgement."""
+
+    note: str = Field(default="", max_length=1000, pattern=r"^[^\x00]*$", examples=["looking at it"])
+
+
+class AlertDetail(Strict):
+    """An alert with what people did with it."""
+
+    alert: Alert  # type: ignore[valid-type]
+    actions: list[Action]  # type: ignore[valid-type]
+
+
+class Offsets(Strict):
+    """Kafka records behind bars, as bronze holds them."""
+
+    topic: str
+    partition: int
+    first_offset: int
+    last_offset: int
+    records: int = Field(description="Records of trades of these bars, repeated ones too.")
+
+
+class Lineage(Strict):
+    """Where an alert comes from."""
+
+    alert: Alert  # type: ignore[valid-type]
+    enriched: list[EnrichedRow]  # type: ignore[valid-type]
+    bars: list[dict[str, Any]] = Field(description="The 1-minute bars of its window, with their trade ids.")
+    bronze: list[Offsets] | None = Field(description="null: the lake cannot be read from here.")
