@@ -24,6 +24,7 @@ from crypto_intel.contracts.tables import (
 )
 
 SOURCES = ("sim", "replay", "live")
+FEED_STATES = ("connected", "disconnected", "alive", "polled", "failing", "ended")
 ALERT_STATES = ("open", "acknowledged", "closed")
 
 
@@ -119,6 +120,21 @@ ALERTS = ServedTable(
     ("alert_id",),
     "raised_at",
 )
+FEEDS = ServedTable(
+    "feeds",
+    "The newest state of each feed's streams; its heartbeats are the stream `heartbeat`. "
+    "Moves forward in event_time only.",
+    (
+        _c("venue", "string", "Feed."),
+        _c("stream", "string", "Stream of the feed, e.g. trade; `heartbeat` for its signs of life."),
+        _c("state", "string", "What it was last heard to be.", allowed=FEED_STATES),
+        _c("detail", "string", "Why, for people."),
+        _c("event_time", "timestamp", "When that was (platform clock)."),
+        _SOURCE,
+    ),
+    ("venue", "stream"),
+    "event_time",
+)
 GAPS = _mirror(SILVER_GAPS, "gaps", SILVER_GAPS.doc)
 
 SERVED: dict[str, ServedTable] = {
@@ -132,6 +148,7 @@ SERVED: dict[str, ServedTable] = {
         LIVE_MARKETS,
         ALERTS,
         GAPS,
+        FEEDS,
         ARTICLES,
         MACRO_OBSERVATIONS,
     )

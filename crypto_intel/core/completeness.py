@@ -6,6 +6,8 @@ come. The ledger of gaps does.
 
 from __future__ import annotations
 
+from typing import Any
+
 import polars as pl
 
 from crypto_intel.core.gaps import unrecoverable_ids
@@ -48,7 +50,7 @@ def _lacking(bars: pl.DataFrame, before: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _reason(row: dict[str, object], lost: pl.DataFrame) -> str:
+def _reason(row: dict[str, Any], lost: pl.DataFrame) -> str:
     own = lost.filter(
         *(pl.col(name) == row[name] for name in _MARKET),
         pl.col("first_id") <= row["to_id"],

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
+from streaming.transforms.feeds import HEARTBEAT
+
 Overall = Literal["running", "starting", "degraded", "stopped"]
+
+
+UNWELL = ("disconnected", "failing")
+"""States of a feed's streams that people should know of, worst first."""
 
 
 class PartView(BaseModel):
@@ -53,6 +59,20 @@ class MarketLine(BaseModel):
     change_1h_pct: float | None = None
 
 
+class FeedLine(BaseModel):
+    """A feed at its worst: of its streams, those that fail are named."""
+
+    venue: str
+    state: str
+    detail: str = ""
+    heartbeat_at: datetime | None = Field(default=None, description="Platform clock of its newest sign of life.")
+
+    @property
+    def well(self) -> bool:
+        """True unless it is away or fails."""
+        return self.state not in UNWELL
+
+
 class AlertLine(BaseModel):
     """An alert."""
 
@@ -84,6 +104,7 @@ class Snapshot(BaseModel):
     overall: Overall
     parts: list[PartView] = Field(default_factory=list)
     hops: list[Hop] = Field(default_factory=list)
+    feeds: list[FeedLine] = Field(default_factory=list)
     markets: list[MarketLine] = Field(default_factory=list)
     alerts: list[AlertLine] = Field(default_factory=list)
     queries: list[QueryLine] = Field(default_factory=list)
@@ -113,3 +134,25 @@ def overall(parts: list[PartView]) -> Overall:
         return "degraded"
     # A part that can be asked and has not answered yet is still starting.
     return "running" if all(part.state == "RUNNING" for part in parts) else "starting"
+
+
+def feed_lines(rows: list[dict[str, Any]]) -> list[FeedLine]:
+    """Feeds from rows of public.feeds, sorted by venue."""
+    by_venue: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        by_venue.setdefault(row["venue"], []).append(row)
+    return [_feed(venue, own) for venue, own in sorted(by_venue.items())]
+
+
+def _feed(venue: str, rows: list[dict[str, Any]]) -> FeedLine:
+    streams = [row for row in rows if row["stream"] != HEARTBEAT]
+    beat = next((row for row in rows if row["stream"] == HEARTBEAT), None)
+    heartbeat_at = beat["event_time"] if beat else None
+    for state in UNWELL:
+        if bad := [row for row in streams if row["state"] == state]:
+            told = "; ".join(f"{row['stream']}: {row['detail']}" for row in bad)
+            return FeedLine(venue=venue, state=state, detail=told, heartbeat_at=heartbeat_at)
+    if beat and beat["state"] == "ended":
+        return FeedLine(venue=venue, state="ended", heartbeat_at=heartbeat_at)
+    state = max(streams, key=lambda row: row["event_time"])["state"] if streams else "alive"
+    return FeedLine(venue=venue, state=state, heartbeat_at=heartbeat_at)

@@ -30,7 +30,7 @@ def render(snapshot: Snapshot, note: str = "", *, width: int = WIDE, height: int
     if snapshot.queries and (width >= WIDE or height >= TALL):
         lower.append(_queries(snapshot))
     body += _side_by_side(lower, width) if lower else []
-    body += [_alerts(snapshot), _pages(snapshot), *_failures(snapshot)]
+    body += [*_feeds(snapshot), _alerts(snapshot), _pages(snapshot), *_failures(snapshot)]
     if note:
         body.append(Text(note, style="bold"))
     title = f" crypto-intel  {snapshot.title}  {snapshot.overall.upper()} "
@@ -166,6 +166,20 @@ def _queries(snapshot: Snapshot) -> Table:
             number(query.lag_records),
         )
     return table
+
+
+def _feeds(snapshot: Snapshot) -> list[RenderableType]:
+    well = [feed for feed in snapshot.feeds if feed.well]
+    lines: list[RenderableType] = []
+    if well:
+        told = "   ".join(f"{feed.venue} {feed.state}" for feed in well)
+        lines.append(Text.assemble(("feeds  ", "bold"), (told, "green")))
+    for feed in snapshot.feeds:
+        if not feed.well:
+            lines.append(
+                Text(f"{feed.venue} {feed.state}  {feed.detail}", style="red", no_wrap=True, overflow="ellipsis")
+            )
+    return lines
 
 
 def _alerts(snapshot: Snapshot) -> RenderableType:

@@ -16,7 +16,7 @@ from crypto_intel.stack.postgres import PostgresServer
 from crypto_intel.stack.processes import UsageMeter
 from crypto_intel.stack.readers import DatabaseReader, KafkaReader, LakeReader, Offsets, read_ledger, redis_keys
 from crypto_intel.stack.settings import StackSettings
-from crypto_intel.stack.snapshot import AlertLine, Hop, MarketLine, PartView, QueryLine, Snapshot, overall
+from crypto_intel.stack.snapshot import AlertLine, Hop, MarketLine, PartView, QueryLine, Snapshot, feed_lines, overall
 from crypto_intel.stack.state import Folder, StackState
 from crypto_intel.stack.supervisor_client import Process, Supervisor
 from crypto_intel.stack.valkey import ValkeyServer
@@ -24,6 +24,7 @@ from crypto_intel.stack.valkey import ValkeyServer
 _MARKETS = """
 SELECT venue, symbol, price, event_time, trade_count, change_1h_pct FROM public.live_markets ORDER BY venue, symbol
 """
+_FEEDS = "SELECT venue, stream, state, detail, event_time FROM public.feeds ORDER BY venue, stream"
 _ALERTS = "SELECT raised_at, severity, symbol, message FROM public.alerts ORDER BY raised_at DESC, alert_id LIMIT 5"
 _QUERIES = """
 SELECT query AS name, batch_id, rows_total, rows_per_second, batch_ms, lag_records, updated_at
@@ -68,6 +69,7 @@ class Watcher:
         if shown.overall == "stopped":
             return shown
         shown.hops = self._hops()
+        shown.feeds = feed_lines(self._database.rows(_FEEDS) or [])
         shown.markets = [MarketLine.model_validate(row) for row in self._database.rows(_MARKETS) or []]
         shown.alerts = [AlertLine.model_validate(row) for row in self._database.rows(_ALERTS) or []]
         shown.queries = [QueryLine.model_validate(row) for row in self._database.rows(_QUERIES) or []]

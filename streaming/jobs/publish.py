@@ -1,5 +1,5 @@
-"""publish: what the lake has -> PostgreSQL (or Supabase) and Redis: bars, pairs, articles, gaps, and from them the
-provisional rows of market_enriched.
+"""publish: what the lake has -> PostgreSQL (or Supabase) and Redis: bars, pairs, articles, gaps, the state of feeds,
+and the provisional rows of market_enriched that follow from them.
 
 It follows the streamed tables, so it can only show what the record has. While PostgreSQL is away it waits
 with its batch; the lake's queries go on, and it catches up by itself.
@@ -12,7 +12,7 @@ from collections.abc import Callable
 import polars as pl
 
 from crypto_intel.contracts.columns import Table
-from crypto_intel.contracts.serving import SERVED
+from crypto_intel.contracts.serving import FEEDS, SERVED
 from crypto_intel.contracts.tables import (
     BRONZE_FEED_STATUS,
     BRONZE_NEWS,
@@ -25,7 +25,7 @@ from streaming.jobs.follower import Follower, Progress, Rows, Sink
 from streaming.jobs.publisher import Publisher
 from streaming.settings import StreamingSettings
 from streaming.sinks.delta import Lake
-from streaming.sinks.postgres import GAP_STATUSES
+from streaming.transforms.feeds import feed_states
 
 NAME = "publish"
 SERVED_FROM: dict[str, Table] = {
@@ -42,15 +42,14 @@ _KEYS = ["venue", "symbol", "window_start"]
 
 def run(settings: StreamingSettings, publisher: Publisher, told: Callable[[Progress], None]) -> Follower:
     """Start the query."""
-    followed: dict[Table, Callable[[pl.LazyFrame], pl.LazyFrame]] = dict.fromkeys(SERVED_FROM.values(), _all)
-    followed[BRONZE_FEED_STATUS] = feed_rows
+    followed = dict.fromkeys([*SERVED_FROM.values(), BRONZE_FEED_STATUS], _all)
     return Follower(
         NAME,
         followed,
         Lake(settings.lake_root),
         f"{settings.checkpoint_root}/{NAME}",
         every_s=settings.triggers.publish_s,
-        sink=sink_of(publisher),
+        sink=sink_of(publisher, settings.source),
         told=told,
     ).start()
 
@@ -59,18 +58,25 @@ def _all(rows: pl.LazyFrame) -> pl.LazyFrame:
     return rows
 
 
-def sink_of(publisher: Publisher) -> Sink:
-    """Publishes the rows of a batch."""
+def sink_of(publisher: Publisher, source: str) -> Sink:
+    """Publishes the rows of a batch.
+
+    Args:
+        source: of the data: sim, replay or live.
+    """
 
     def write(rows: Rows, epoch: str, batch_id: int) -> None:
         upserts = {name: served_rows(rows[table], name) for name, table in SERVED_FROM.items() if table in rows}
+        statuses = rows.get(BRONZE_FEED_STATUS)
+        if statuses is not None and (states := feed_states(statuses)).height:
+            upserts[FEEDS.name] = states.with_columns(source=pl.lit(source))
         publisher.publish(
             NAME,
             epoch,
             batch_id,
             upserts,
             refresh_enriched=enriched_keys(upserts),
-            feed_status=rows.get(BRONZE_FEED_STATUS),
+            feed_status=statuses,
         )
 
     return write
@@ -81,11 +87,6 @@ def served_rows(rows: pl.DataFrame, name: str) -> pl.DataFrame:
     table = SERVED[name]
     own = rows.sort("first_seen_at") if name == "articles" else rows
     return own.unique(list(table.key), keep="first", maintain_order=True).select(table.column_names)
-
-
-def feed_rows(rows: pl.LazyFrame) -> pl.LazyFrame:
-    """Gaps, and what became of them."""
-    return rows.filter(pl.col("status").is_in(GAP_STATUSES))
 
 
 def enriched_keys(upserts: dict[str, pl.DataFrame]) -> pl.DataFrame | None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from crypto_intel.stack.jars import Jars
 from crypto_intel.stack.parts import Servers
 from crypto_intel.stack.settings import StackSettings
-from crypto_intel.stack.snapshot import AlertLine, Hop, MarketLine, PartView, QueryLine, Snapshot
+from crypto_intel.stack.snapshot import AlertLine, FeedLine, Hop, MarketLine, PartView, QueryLine, Snapshot
 from crypto_intel.stack.state import Folder, StackState, open_state
 
 NOON = datetime(2024, 8, 9, 12, 34, 56, tzinfo=UTC)
@@ -58,6 +58,10 @@ def snapshot() -> Snapshot:
             Hop(name="bronze.trades", count=34419),
             Hop(name="cache: keys"),
             Hop(name="rejected", count=1),
+        ],
+        feeds=[
+            FeedLine(venue="binance", state="connected", heartbeat_at=NOON),
+            FeedLine(venue="kraken", state="disconnected", detail="trade: ConnectError Name or service not known"),
         ],
         markets=[
             MarketLine(

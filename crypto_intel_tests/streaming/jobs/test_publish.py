@@ -9,7 +9,7 @@ import polars as pl
 
 from crypto_intel.contracts.serving import SERVED
 from streaming.jobs.live import live_markets, raised
-from streaming.jobs.publish import enriched_keys, feed_rows, served_rows
+from streaming.jobs.publish import enriched_keys, served_rows
 from streaming.transforms.rules import Fired
 
 AT = datetime(2025, 1, 1, tzinfo=UTC)
@@ -51,12 +51,6 @@ def test_windows_of_new_bars_and_of_new_pairs_are_refreshed_each_once() -> None:
     assert keys is not None
     assert keys.height == 2
     assert enriched_keys({"articles": bars}) is None
-
-
-def test_of_the_feeds_states_only_gaps_and_what_became_of_them_are_served() -> None:
-    states = ["connected", "gap", "heartbeat", "repaired", "unrecoverable", "ended"]
-    found = feed_rows(pl.DataFrame({"status": states}).lazy()).collect()
-    assert found["status"].to_list() == ["gap", "repaired", "unrecoverable"]
 
 
 def test_emitted_rows_become_live_markets_and_alerts_that_name_their_source() -> None:

@@ -233,7 +233,7 @@ async def test_each_try_counts_against_the_budget_and_a_spent_one_is_not_tried_a
 async def test_a_budget_that_tries_have_spent_does_not_hide_why_they_failed(site: Site) -> None:
     site.answer = lambda _: web.Response(status=500)
     async with opened(site, budget=Budget("x", [Limit(1, 60)])) as http:
-        with pytest.raises(RetryableError, match="500.*then .*budget"):
+        with pytest.raises(RetryableError, match=r"500.*then .*budget"):
             await http.get("/a")
 
 

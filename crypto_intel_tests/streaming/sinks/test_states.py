@@ -127,7 +127,7 @@ def test_other_shuffle_partitions_and_delays_are_refused_by_the_join(tmp_path: P
 
     files().write(0, States())
     assert files().before(1)
-    with pytest.raises(FatalError, match="spark.shuffle_partitions"):
+    with pytest.raises(FatalError, match=r"spark\.shuffle_partitions"):
         files(spark=Spark(shuffle_partitions=4)).before(1)
-    with pytest.raises(FatalError, match="news.delay_minutes"):
+    with pytest.raises(FatalError, match=r"news\.delay_minutes"):
         files(news=News(delay_minutes=5)).before(1)
