@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -14,7 +15,8 @@ from polars.testing import assert_frame_equal
 
 from streaming.transforms.bars import TRADE_SCHEMA, Before
 from streaming.transforms.batch import market_bars, to_frame
-from streaming.transforms.market import Closed, MarketState, Signals, advance
+from streaming.transforms.lost import Lost
+from streaming.transforms.market import Closed, MarketState, Signals, advance, advance_all
 
 START = 1_735_689_600_000_000  # 2025-01-01T00:00:00Z, a full hour
 SECOND = 1_000_000
@@ -38,14 +40,15 @@ def beats(from_s: float, to_s: float, *, ended: bool = False) -> Signals:
     return Signals(np.arange(START + int(from_s * SECOND), START + int(to_s * SECOND) + 1, 2 * SECOND), ended)
 
 
-def run(*batches: tuple[pl.DataFrame, Signals], state: MarketState | None = None) -> Closed:
+def run(*batches: tuple[pl.DataFrame, Signals], state: MarketState | None = None, lost: Sequence[Lost] = ()) -> Closed:
     """Feed batches one by one, the state packed and unpacked between them as Spark does."""
     at = state or MarketState()
     total = Closed()
     for rows, signals in batches:
-        closed = advance(at, rows, signals, delay_us=DELAY)
+        closed = advance(at, rows, signals, delay_us=DELAY, lost=lost)
         total.minutes += closed.minutes
         total.fives += closed.fives
+        total.means += closed.means
         total.late += closed.late
         at = msgspec.msgpack.decode(msgspec.msgpack.encode(at), type=MarketState)
     return total
@@ -202,3 +205,77 @@ def test_bars_go_on_over_an_hours_edge_as_if_there_were_none() -> None:
     values = [name for name in joined.columns if not name.startswith("completeness")]
     assert joined.height == 118  # of 120 minutes: the clock stops at 7,100 s
     assert_frame_equal(joined.select(values), whole.select(values), rel_tol=1e-12)
+
+
+# --- the sliding mean ------------------------------------------------------------------------------------------------
+
+
+def test_with_each_minute_comes_the_mean_of_the_trades_of_five_minutes() -> None:
+    prices = [(minute, price) for minute in range(7) for price in (100.0 + minute, 110.0)]
+    rows = trades(*(trade(n, 60 * minute + n % 2, price=price) for n, (minute, price) in enumerate(prices)))
+    means = run((rows, beats(0, 430))).means
+    assert [mean["window_end"] - START for mean in means] == [60 * SECOND * minute for minute in range(1, 8)]
+    assert {mean["window_end"] - mean["window_start"] for mean in means} == {300 * SECOND}
+    assert means[-1]["price_mean"] == pytest.approx(sum(price for minute, price in prices if minute >= 2) / 10)
+    assert means[-1]["trade_count"] == 10
+
+
+def test_a_mean_counts_trades_alike_and_its_vwap_by_volume() -> None:
+    (mean,) = run((trades(trade(1, 5, price=100, quantity=3), trade(2, 6, price=104)), beats(0, 70))).means
+    assert (mean["price_mean"], mean["vwap"]) == (102, 101)
+
+
+def test_a_mean_is_as_complete_as_the_worst_of_its_minutes() -> None:
+    rows = trades(
+        *(trade(n, 60 * n + 1) for n in range(6)), trade(9, 361), *(trade(10 + n, 421 + 60 * n) for n in range(6))
+    )
+    means = run((rows, beats(0, 800))).means
+    found = [(mean["completeness"], mean["completeness_reason"]) for mean in means]
+    assert found[:4] == [("partial", f"this market is known for {n} of 5 minutes") for n in (1, 2, 3, 4)]
+    assert found[4][0] == "partial"  # the market's first minute is
+    assert found[5] == ("complete", "")
+    assert found[6:11] == [("partial", "3 trade ids missing")] * 5
+    assert means[6]["coverage_pct"] == pytest.approx(100 * 5 / 8)
+    assert found[11] == ("complete", "")
+
+
+def test_without_trades_the_mean_stands_at_the_last_close() -> None:
+    means = run((trades(trade(1, 5, price=7)), beats(0, 430))).means
+    assert (means[-1]["price_mean"], means[-1]["trade_count"], means[-1]["vwap"]) == (7, 0, None)
+    assert (means[-1]["completeness"], means[-1]["coverage_pct"]) == ("quiet", 100.0)
+
+
+# --- quiet or dead, late or lost -------------------------------------------------------------------------------------
+
+
+def test_a_feed_that_dies_leaves_no_quiet_minutes_behind() -> None:
+    dead = Signals(np.concatenate((beats(0, 130).times, beats(400, 410).times)))
+    bars = run((trades(trade(1, 5)), dead)).minutes
+    reason = "feed silent 2025-01-01T00:02:10Z to 2025-01-01T00:06:40Z"
+    assert [bar["completeness"] for bar in bars] == ["partial", "quiet", "partial", "partial", "partial", "partial"]
+    assert {bar["completeness_reason"] for bar in bars[2:]} == {reason}
+
+
+def test_the_heartbeats_of_another_feed_do_not_make_a_dead_one_quiet() -> None:
+    states = {"a": MarketState(), "b": MarketState()}
+    both = pl.concat([trades(trade(1, 5)).with_columns(market=pl.lit(name)) for name in states])
+    alive = pl.DataFrame({"market": "a", "event_time": beats(0, 190).times, "ended": False})
+    closed = advance_all(states, both, alive, delay_us=DELAY)
+    assert [bar["completeness"] for bar in closed["a"].minutes] == ["partial", "quiet", "quiet"]
+    assert closed["b"].minutes == []  # its time stands still
+
+
+LOST = [Lost(3, 4, "not in the venue's answer"), Lost(5, 5, "")]
+
+
+def test_a_window_that_lacks_only_what_the_venue_no_longer_has_is_unrecoverable() -> None:
+    rows = trades(trade(1, 5), trade(2, 61), trade(6, 62), trade(7, 121))
+    bars = run((rows, beats(0, 190)), lost=LOST).minutes
+    assert bars[1]["completeness"] == "unrecoverable"
+    assert bars[1]["completeness_reason"] == "3 trade ids that the venue no longer has: not in the venue's answer"
+    assert bars[1]["coverage_pct"] == pytest.approx(100 * 2 / 5)
+
+
+def test_a_window_that_may_still_get_some_of_its_trades_is_partial() -> None:
+    rows = trades(trade(1, 5), trade(2, 61), trade(6, 62), trade(7, 121))
+    assert run((rows, beats(0, 190)), lost=LOST[:1]).minutes[1]["completeness"] == "partial"
