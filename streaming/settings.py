@@ -70,8 +70,8 @@ class Alerts(BaseModel):
 
     price_move_pct: float = Field(default=0.6, gt=0, le=100)
     price_move_window_s: int = Field(default=300, ge=10, le=3600)
-    volume_spike_times: float = Field(default=8, gt=1, description="A minute's volume against the usual minute's.")
-    volatility_spike_times: float = Field(default=6, gt=1, description="A minute's range against the usual minute's.")
+    volume_spike_times: float = Field(default=4, gt=1, description="A minute's volume against the usual minute's.")
+    volatility_spike_times: float = Field(default=8, gt=1, description="A minute's range against the usual minute's.")
     baseline_minutes: int = Field(default=30, ge=5, le=240, description="What is usual is their median.")
     least_minutes: int = Field(default=15, ge=3, description="Fewer known ones make no baseline.")
     news_move_pct: float = Field(default=0.4, gt=0, le=100)
