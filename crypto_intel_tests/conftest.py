@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 from crypto_intel.contracts.settings import Topics
 from crypto_intel.stack import java
@@ -24,6 +25,11 @@ from crypto_intel.stack.valkey import ValkeyServer
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
+
+
+# A machine that does other work too must not fail a property: how long an example takes is for benchmarks.
+settings.register_profile("any machine", deadline=None)
+settings.load_profile("any machine")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

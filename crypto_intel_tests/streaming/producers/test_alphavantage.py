@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from crypto_intel.contracts.events import Quote
@@ -163,7 +163,6 @@ def test_every_kind_is_asked_for_with_its_own_parameters() -> None:
     assert asked["rate"] == {"function": "CURRENCY_EXCHANGE_RATE", "from_currency": "BTC", "to_currency": "EUR"}
 
 
-@settings(deadline=None)  # the first example loads what the others find loaded
 @given(st.binary())
 def test_arbitrary_bytes_are_accepted_or_rejected(body: bytes) -> None:
     for parse in (parse_object, lambda b: parse_rate(b, RECEIVED), lambda b: parse_series(b, "A-USD", RECEIVED)):
@@ -179,7 +178,6 @@ _json = st.recursive(
 _price = st.decimals(allow_nan=True, allow_infinity=True).map(str) | _json
 
 
-@settings(deadline=None)  # the first example loads what the others find loaded
 @given(
     st.dates().map(str) | st.datetimes().map(str) | st.text(max_size=12),
     st.fixed_dictionaries({}, optional=dict.fromkeys([*CANDLE, "5. volume"], _price)),
@@ -193,7 +191,6 @@ def test_arbitrary_rows_are_candles_or_rejected(stamp: str, row: dict[str, Any])
         assert candle.known_at <= RECEIVED
 
 
-@settings(deadline=None)  # the first example loads what the others find loaded
 @given(_json, _json)
 def test_arbitrary_objects_are_accepted_or_rejected(meta: Any, rows: Any) -> None:
     body = json.dumps(

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from crypto_intel.contracts.events import Quote
@@ -170,7 +170,6 @@ def test_a_chart_that_is_none_is_refused(body: bytes) -> None:
         list(parse_chart(body, "BTC-USD", RECEIVED))
 
 
-@settings(deadline=None)  # the first example loads what the others find loaded
 @given(st.binary())
 def test_arbitrary_bytes_are_accepted_or_rejected(raw: bytes) -> None:
     for parse in (
@@ -185,7 +184,6 @@ def test_arbitrary_bytes_are_accepted_or_rejected(raw: bytes) -> None:
 _values = st.none() | st.booleans() | st.integers() | st.floats() | st.decimals().map(str) | st.text(max_size=20)
 
 
-@settings(deadline=None)  # the first example loads what the others find loaded
 @given(st.fixed_dictionaries({}, optional=dict.fromkeys(ROW, _values)))
 def test_arbitrary_fields_are_accepted_or_rejected(changes: dict[str, Any]) -> None:
     with contextlib.suppress(RejectedInput):
@@ -195,7 +193,6 @@ def test_arbitrary_fields_are_accepted_or_rejected(changes: dict[str, Any]) -> N
         assert quote.market_cap_usd is None or EXACT.match(quote.market_cap_usd)
 
 
-@settings(deadline=None)  # the first example loads what the others find loaded
 @given(st.decimals(min_value=0, allow_nan=False, allow_infinity=False))
 def test_any_number_is_exact_plain_text_or_no_quote(number: Decimal) -> None:
     with contextlib.suppress(RejectedInput):

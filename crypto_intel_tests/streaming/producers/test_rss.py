@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from streaming.errors import RejectedInput
@@ -165,7 +165,6 @@ def test_recorded_items_parse_whole(shared_data: Path) -> None:
     assert len({article.article_id for article in articles}) == 293  # the archive's days are part of the month
 
 
-@settings(deadline=None)  # the first example loads what the others find loaded
 @given(st.binary(max_size=400))
 def test_arbitrary_bytes_are_a_feed_or_refused(body: bytes) -> None:
     with contextlib.suppress(RejectedInput):
@@ -175,7 +174,6 @@ def test_arbitrary_bytes_are_a_feed_or_refused(body: bytes) -> None:
 _text = st.text(max_size=60)
 
 
-@settings(deadline=None)  # the first example loads what the others find loaded
 @given(st.lists(st.tuples(st.sampled_from(["title", "link", "pubDate", "description", "category"]), _text)))
 def test_arbitrary_items_are_accepted_or_rejected(fields: list[tuple[str, str]]) -> None:
     item = "".join(f"<{name}><![CDATA[{text.replace(']]>', '')}]]></{name}>" for name, text in fields)
@@ -184,7 +182,6 @@ def test_arbitrary_items_are_accepted_or_rejected(fields: list[tuple[str, str]])
             parse_item(found, "News", URL, SEEN_AT)
 
 
-@settings(deadline=None)  # the first example loads what the others find loaded
 @given(_text, _text, _text, _text, st.none() | st.integers(-(2**62), 2**62))
 def test_arbitrary_texts_are_accepted_or_rejected(
     link: str, title: str, summary: str, published: str, seconds: int | None

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from crypto_intel.contracts.events import Article
@@ -137,7 +137,6 @@ def test_recorded_titles_of_six_publishers_give_six_pairs_and_no_wrong_one(share
     assert all(any(word in article.title for article in retold) for word in words)
 
 
-@settings(deadline=None)  # the first example loads what the others find loaded
 @given(st.lists(st.tuples(st.text(max_size=40), st.sampled_from("abc"), st.integers(0, 4)), max_size=12))
 def test_every_article_is_in_the_cluster_of_an_article_that_came_before(rows: list[tuple[str, str, int]]) -> None:
     stories = Stories(limit=5)

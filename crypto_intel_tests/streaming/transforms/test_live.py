@@ -103,7 +103,7 @@ def test_a_backlog_raises_what_streaming_it_would_have_raised() -> None:
 _prices = st.lists(st.floats(95, 105), min_size=2, max_size=80)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(_prices, st.integers(1, 25), st.integers(1, 30))
 def test_ids_of_alerts_do_not_depend_on_batches(prices: list[float], size: int, gap_s: int) -> None:
     rows = [trade(i, gap_s * i, price=price) for i, price in enumerate(prices)]

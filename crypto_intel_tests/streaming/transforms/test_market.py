@@ -156,7 +156,7 @@ _market = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(_market, st.integers(1, 20), st.randoms(use_true_random=False))
 def test_batches_and_their_order_do_not_change_what_streams(rows: Any, size: int, rnd: Any) -> None:
     ordered = sorted(rows)
