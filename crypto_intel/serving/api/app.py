@@ -19,7 +19,8 @@ from crypto_intel.serving.api.auth import Gate
 from crypto_intel.serving.api.cache import Cache
 from crypto_intel.serving.api.guard import Guard
 from crypto_intel.serving.api.limits import Limiter
-from crypto_intel.serving.api.routes import alerts, market, news, trust
+from crypto_intel.serving.api.live.hub import Hub
+from crypto_intel.serving.api.routes import alerts, live, market, news, trust
 from crypto_intel.serving.database import AsyncDatabase
 from crypto_intel.serving.settings import ServingSettings
 
@@ -54,7 +55,7 @@ def create_app(settings: ServingSettings) -> FastAPI:
         generate_unique_id_function=lambda route: route.name,
     )
     root = APIRouter(prefix=PREFIX)
-    for routes in (market, news, alerts, trust):
+    for routes in (market, news, alerts, trust, live):
         root.include_router(routes.router)
     app.include_router(root)
     problems.install(app)
@@ -90,9 +91,11 @@ async def _lifespan(app: FastAPI, settings: ServingSettings, dsn: SecretStr) -> 
     cache = Cache(settings.redis_url, database)
     limiter = Limiter(settings.api.rate_per_minute, settings.redis_url)
     app.state.services = Services(settings, database, cache, Gate(settings.api, database), limiter)
+    app.state.hub = Hub(dsn, database)
     await database.open()
     try:
         yield
     finally:
+        await app.state.hub.close()
         await cache.close()
         await database.close()

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 from crypto_intel.contracts.serving import BARS_1M, BARS_5M, MARKET_ENRICHED
-from crypto_intel.serving.queries.query import BadQueryError, Order, Query, Select
+from crypto_intel.serving.queries.query import MAX_ROWS, BadQueryError, Order, Query, Select
 
 Interval = Literal["1m", "5m", "1h", "1d"]
 _KEY = ("window_start", "venue")
@@ -41,6 +41,14 @@ def bars(interval: Interval, wanted: Range) -> Query:
         table = _TABLES[interval]
         return _ranged(Select(f"bars_{interval}", table.columns, f"public.{table.name}"), wanted)
     return _rolled(interval, wanted)
+
+
+def newest_bars() -> Query:
+    """1-minute bars of the newest 15 minutes, of every market: what followers are told of."""
+    select = Select("newest_bars", BARS_1M.columns, "public.bars_1m").filter(
+        "window_start > (SELECT max(window_start) FROM public.bars_1m) - interval '15 minutes'"
+    )
+    return Query("newest_bars", select.text(f"ORDER BY window_start LIMIT {MAX_ROWS}"), {}, BARS_1M.columns)
 
 
 def enriched(wanted: Range, *, final_only: bool = False) -> Query:
