@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,7 +13,16 @@ if TYPE_CHECKING:
     from pydantic import SecretStr
 
 app = typer.Typer(name="keys", no_args_is_help=True, help="Keys of the API: make, list, revoke.")
-Scope = Literal["read", "alerts", "admin"]
+
+
+class Scope(StrEnum):
+    """What a key may do."""
+
+    READ = "read"
+    ALERTS = "alerts"
+    ADMIN = "admin"
+
+
 DataDir = Annotated[
     Path | None, typer.Option("--data-dir", help="Of a local stack; default: the database that is set, or .demo/sim.")
 ]
@@ -32,7 +42,9 @@ def create(
     from crypto_intel.serving import keys
 
     expires_in = timedelta(days=days) if days else None
-    key = keys.create(_dsn(data_dir), name, list(scope or ["read"]), expires_in=expires_in, rate_per_minute=rate)
+    key = keys.create(
+        _dsn(data_dir), name, [str(name) for name in scope or [Scope.READ]], expires_in=expires_in, rate_per_minute=rate
+    )
     typer.echo(key.get_secret_value())
 
 

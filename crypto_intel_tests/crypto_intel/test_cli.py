@@ -12,7 +12,20 @@ from crypto_intel.contracts.settings import Topics
 from crypto_intel.stack.commands import app
 from crypto_intel.stack.postgres import ensure_database
 
-COMMANDS = ("up", "down", "status", "verify", "doctor", "logs", "jars", "prepare", "record", "rebuild", "inject")
+COMMANDS = (
+    "up",
+    "down",
+    "status",
+    "verify",
+    "doctor",
+    "logs",
+    "jars",
+    "prepare",
+    "record",
+    "rebuild",
+    "inject",
+    "keys",
+)
 
 
 @pytest.mark.parametrize("command", COMMANDS)
