@@ -12,8 +12,6 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field, model_validator
 
 from crypto_intel.contracts.settings import Settings
 
-NewsClock = Literal["published", "first_seen"]
-
 
 class Spark(BaseModel):
     """Where and how Spark runs. On a cluster `master` and `lake` change, the code does not."""
@@ -52,12 +50,8 @@ class Bars(BaseModel):
 
 
 class News(BaseModel):
-    """Which of an article's times joins it with bars, and how late it may come and still join on the stream."""
+    """How late news may come and still join on the stream."""
 
-    clock: NewsClock = Field(
-        default="published",
-        description="published: what the news means, whenever it was heard. first_seen: what could have been known.",
-    )
     delay_minutes: int = Field(
         default=30, ge=1, description="NewsAPI shows an article minutes after its publishing; later ones join in batch."
     )

@@ -14,6 +14,7 @@ from pydantic import AliasChoices, BaseModel, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 Source = Literal["sim", "replay", "live"]
+NewsClock = Literal["published", "first_seen"]
 
 
 class Topics(BaseModel):
@@ -69,6 +70,11 @@ class Settings(BaseSettings):
     lake: str = Field(default="", description="Root of the lake: a folder or an s3:// URI; default <data_dir>/lake.")
     kafka: Kafka = Kafka()
     topics: Topics = Topics()
+    news_clock: NewsClock = Field(
+        default="published",
+        description="Which of an article's times joins it with bars. published: what the news means, whenever it was "
+        "heard. first_seen: what could have been known.",
+    )
     postgres_dsn: SecretStr | None = Field(
         default=None,
         validation_alias=AliasChoices("CRYPTO_INTEL_POSTGRES_DSN", "SUPABASE_DB_URL"),

@@ -190,7 +190,8 @@ SILVER_PRICE_MEANS_5M = Table(
 SILVER_BAR_NEWS = Table(
     "silver",
     "bar_news",
-    "Pairs of a 1-minute bar and an article about its base asset, published within 5 minutes of the bar's end.",
+    "Pairs of a 1-minute bar and an article about its base asset, published (or, by a setting, first seen) within 5 "
+    "minutes of the bar's end. Of near-duplicates the first counts.",
     (
         *_MARKET,
         _c("window_start", "timestamp", "Start of the bar."),
@@ -201,8 +202,14 @@ SILVER_BAR_NEWS = Table(
         _c("source", "string", "Publisher."),
         _c("published_at", "timestamp", "When the source says it published."),
         _c("first_seen_at", "timestamp", "When we first saw it."),
-        _c("published_after_s", "double", "published_at - window_end in seconds.", minimum=-300, maximum=300),
+        _c("published_after_s", "double", "published_at - window_end in seconds."),
         _c("sentiment", "double", "-1..1; null where the source tells none.", nullable=True, minimum=-1, maximum=1),
+        _c(
+            "clock",
+            "string",
+            "Which of the article's times is within 5 minutes of window_end: published_at or first_seen_at.",
+            allowed=("published", "first_seen"),
+        ),
         *_WINDOW_DATE,
     ),
     ("venue", "symbol", "window_start", "article_id"),

@@ -10,12 +10,13 @@ from datetime import datetime
 
 import polars as pl
 
+from crypto_intel.contracts.settings import NewsClock
 from crypto_intel.contracts.tables import GOLD_MARKET_ENRICHED, MACRO_SERIES
 from crypto_intel.core.frames import UTC_US, conform
 from crypto_intel.core.macro import macro_values
 
 NEWS_WINDOW_S = 300
-"""An article belongs to a bar when published at most this long before or after the bar's end."""
+"""An article belongs to a bar when its time is at most this long before or after the bar's end."""
 
 _KEY = list(GOLD_MARKET_ENRICHED.key)
 _NOT_CONTENT = {"revision", "known_at"}
@@ -27,6 +28,7 @@ def enrich(
     observations: pl.DataFrame,
     *,
     known_at: datetime,
+    clock: NewsClock = "published",
     before: pl.DataFrame | None = None,
 ) -> pl.DataFrame:
     """Final rows of gold.market_enriched, sorted by market and time.
@@ -36,10 +38,11 @@ def enrich(
         news: rows of bronze.news around them, repeated ones too; `sentiment` (-1..1) is used where it is there.
         observations: rows of macro.fred_observations reaching two years back.
         known_at: platform clock of this computation.
+        clock: which of an article's times counts: when it was published, or first seen here.
         before: rows that the table holds for these bars, if any: what changed gets the next revision.
     """
     rows = (
-        bars.join(_news_by_bar(bars, _distinct(news)), on=_KEY, how="left")
+        bars.join(_news_by_bar(bars, _distinct(news), f"{clock}_at"), on=_KEY, how="left")
         .with_columns(
             pl.col("news_count", "news_before_count", "news_after_count").fill_null(0),
             pl.col("article_ids").fill_null(pl.lit([], dtype=pl.List(pl.String))),
@@ -82,9 +85,15 @@ def _distinct(news: pl.DataFrame) -> pl.DataFrame:
     return rows.sort("first_seen_at", "kafka_offset").unique("article_id", keep="first", maintain_order=True)
 
 
-def _news_by_bar(bars: pl.DataFrame, articles: pl.DataFrame) -> pl.DataFrame:
-    about = articles.select("article_id", "published_at", "sentiment", base="symbols").explode("base").unique()
-    distance_us = (pl.col("published_at") - pl.col("window_end")).dt.total_microseconds()
+def _news_by_bar(bars: pl.DataFrame, articles: pl.DataFrame, at: str) -> pl.DataFrame:
+    # Of the articles that tell one story about an asset the first one counts, as on the stream.
+    story = pl.coalesce("cluster_id", "article_id")
+    about = (
+        articles.select("article_id", at, "sentiment", story=story, base="symbols")
+        .explode("base")
+        .unique(["base", "story"], keep="first", maintain_order=True)
+    )
+    distance_us = (pl.col(at) - pl.col("window_end")).dt.total_microseconds()
     return (
         bars.select(*_KEY, "window_end", base=pl.col("symbol").str.split("-").list.first())
         .join(about, on="base")
@@ -92,8 +101,8 @@ def _news_by_bar(bars: pl.DataFrame, articles: pl.DataFrame) -> pl.DataFrame:
         .group_by(_KEY)
         .agg(
             news_count=pl.len().cast(pl.Int64),
-            news_before_count=(pl.col("published_at") <= pl.col("window_end")).sum().cast(pl.Int64),
-            news_after_count=(pl.col("published_at") > pl.col("window_end")).sum().cast(pl.Int64),
+            news_before_count=(pl.col(at) <= pl.col("window_end")).sum().cast(pl.Int64),
+            news_after_count=(pl.col(at) > pl.col("window_end")).sum().cast(pl.Int64),
             sentiment_mean=pl.col("sentiment").mean(),
             article_ids=pl.col("article_id").sort(),
         )

@@ -26,7 +26,8 @@ def run(session: SparkSession, settings: StreamingSettings) -> StreamingQuery:
     """Start the query."""
     lake = Lake(settings.lake_root)
     bars, news = (read_rows(session, lake.root, rows, settings.topics.news) for rows in ("bars", "news"))
-    pairs = join(bars, once(news, delay_minutes=settings.news.delay_minutes))
+    known = once(news, delay_minutes=settings.news.delay_minutes, clock=settings.news_clock)
+    pairs = join(bars, known, clock=settings.news_clock)
     sink = Sink(lake, f"{settings.checkpoint_root}/{NAME}", frozen(settings))
     return start(pairs, NAME, settings, every_s=settings.triggers.bar_news_s, sink=sink.write)
 
@@ -39,6 +40,7 @@ def frozen(settings: StreamingSettings) -> dict[str, str]:
     return {
         "spark.shuffle_partitions": str(settings.spark.shuffle_partitions),
         "news.delay_minutes": str(settings.news.delay_minutes),
+        "news_clock": settings.news_clock,
     }
 
 

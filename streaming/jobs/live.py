@@ -23,7 +23,7 @@ from streaming.jobs.publisher import Publisher
 from streaming.jobs.query import Figures, start
 from streaming.jobs.slices import Result, advanced, last_offsets, planned
 from streaming.jobs.slices import run as run_slices
-from streaming.settings import Alerts, News, StreamingSettings
+from streaming.settings import Alerts, StreamingSettings
 from streaming.sinks.delta import query_id
 from streaming.sinks.states import StateFiles, States
 from streaming.spark import read_kafka
@@ -108,7 +108,7 @@ def news_of(rows: pl.DataFrame, clock: str) -> list[NewsItem]:
     return [NewsItem(one, cluster, tuple(assets), at) for one, cluster, assets, at in told.iter_rows() if assets]
 
 
-def rules_of(alerts: Alerts, news: News) -> Rules:
+def rules_of(alerts: Alerts) -> Rules:
     """The rules that the settings name."""
     spike = (alerts.baseline_minutes, alerts.least_minutes, alerts.cooldown_s)
     return Rules(
@@ -135,7 +135,7 @@ class Sink:
     """Takes the query's batches."""
 
     def __init__(self, settings: StreamingSettings, publisher: Publisher, figures: Figures) -> None:
-        self._step = Live(rules_of(settings.alerts, settings.news), settings.topics.trades, settings.news.clock)
+        self._step = Live(rules_of(settings.alerts), settings.topics.trades, settings.news_clock)
         self._news_topic = settings.topics.news
         self._source = settings.source
         self._publisher = publisher

@@ -12,10 +12,11 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from crypto_intel.contracts.events import HEARTBEAT_KEY
+from crypto_intel.contracts.settings import NewsClock
 from crypto_intel.contracts.tables import SILVER_BAR_NEWS
 
 JOIN_WITHIN_S = 300
-"""An article counts for a bar when it was published at most this long before or after the bar's end."""
+"""An article counts for a bar when its time is at most this long before or after the bar's end."""
 
 BARS_DELAY = "2 minutes"
 """Feed time by which one market's bars may trail another's."""
@@ -67,27 +68,32 @@ def _names(ddl: str) -> list[str]:
     return [field.split()[0] for field in ddl.split(", ")]
 
 
-def once(news: DataFrame, *, delay_minutes: int) -> DataFrame:
-    """News (NEWS_SCHEMA) with a watermark on published_at; of near-duplicates about an asset the first counts."""
-    return news.withWatermark("published_at", f"{delay_minutes} minutes").dropDuplicatesWithinWatermark(
+def once(news: DataFrame, *, delay_minutes: int, clock: NewsClock = "published") -> DataFrame:
+    """News (NEWS_SCHEMA) with a watermark on its clock; of near-duplicates about an asset the first counts."""
+    return news.withWatermark(f"{clock}_at", f"{delay_minutes} minutes").dropDuplicatesWithinWatermark(
         ["asset", "cluster_id"]
     )
 
 
-def join(bars: DataFrame, news: DataFrame) -> DataFrame:
-    """Pairs of bars (BARS_SCHEMA) and news (`once`): rows of silver.bar_news.
+def join(bars: DataFrame, news: DataFrame, *, clock: NewsClock = "published") -> DataFrame:
+    """Pairs of bars (BARS_SCHEMA) and news (`once`, of the same clock): rows of silver.bar_news.
 
     Both ends of the five minutes count. An article about several assets pairs with the bars of each.
+
+    Args:
+        clock: whether the time of an article is when it was published, or when it was first seen here.
     """
+    at = f"{clock}_at"
     left = bars.withWatermark("window_end", BARS_DELAY)
     near = (
-        f"base = asset AND published_at >= window_end - INTERVAL {JOIN_WITHIN_S} SECONDS "
-        f"AND published_at <= window_end + INTERVAL {JOIN_WITHIN_S} SECONDS"
+        f"base = asset AND {at} >= window_end - INTERVAL {JOIN_WITHIN_S} SECONDS "
+        f"AND {at} <= window_end + INTERVAL {JOIN_WITHIN_S} SECONDS"
     )
     after_s = (F.unix_micros("published_at") - F.unix_micros("window_end")) / F.lit(1_000_000.0)
     return (
         left.join(news, F.expr(near))
         .withColumn("published_after_s", after_s)
+        .withColumn("clock", F.lit(clock))
         .withColumn("event_date", F.to_date("window_start"))
         .select(*SILVER_BAR_NEWS.column_names)
     )

@@ -134,3 +134,19 @@ def test_rows_have_the_columns_of_the_contract_and_are_sorted() -> None:
     assert rows.schema == empty_frame(GOLD_MARKET_ENRICHED).schema
     assert rows["window_start"].to_list() == [START, END]
     assert enrich(empty_frame(GOLD_BARS_1M), NO_NEWS, NO_MACRO, known_at=KNOWN_AT).is_empty()
+
+
+def test_of_articles_that_tell_one_story_the_first_counts() -> None:
+    both = news(
+        article("again", END, cluster_id="story", first_seen_at=END + timedelta(seconds=9)),
+        article("first", END, cluster_id="story", first_seen_at=END),
+    )
+    row = row_of(enrich(bars(), both, NO_MACRO, known_at=KNOWN_AT))
+    assert (row["news_count"], row["article_ids"]) == (1, ["first"])
+
+
+def test_the_clock_says_which_of_an_articles_times_counts() -> None:
+    late = news(article("a", END - timedelta(seconds=5), first_seen_at=END + timedelta(hours=1)))
+    published = row_of(enrich(bars(), late, NO_MACRO, known_at=KNOWN_AT, clock="published"))
+    first_seen = row_of(enrich(bars(), late, NO_MACRO, known_at=KNOWN_AT, clock="first_seen"))
+    assert (published["news_before_count"], first_seen["news_count"]) == (1, 0)

@@ -241,3 +241,20 @@ def test_a_backlog_of_a_day_of_ten_markets_stays_within_the_timeout(
     bars = pl.concat([day.with_columns(symbol=pl.lit(f"S{number}-USDT")) for number in range(10)])
     sink.publish(0, [Upsert("bars_1m", bars)], refresh_enriched=bars, known_at=KNOWN)
     assert rows("SELECT count(*) AS n FROM market_enriched") == [{"n": 14_400}]
+
+
+def test_news_that_joined_by_its_first_sight_stands_before_or_after_by_it(sink: PostgresSink, rows: Rows) -> None:
+    seen_after = pair("a", after_s=-30.0, first_seen_at=START + timedelta(seconds=90), clock="first_seen")
+    sink.publish(0, [_bars(bar(0)), Upsert("bar_news", frame("bar_news", seen_after))],
+                 refresh_enriched=keys(0), known_at=KNOWN)  # fmt: skip
+    (row,) = rows("SELECT news_count, news_before_count, news_after_count FROM market_enriched")
+    assert row == {"news_count": 1, "news_before_count": 0, "news_after_count": 1}
+
+
+def test_an_alert_keeps_what_it_rests_on(sink: PostgresSink, rows: Rows) -> None:
+    evidence = {"bar": {"close": 101.5, "trade_count": 3}, "values": {"price": 101.5, "article_count": None}}
+    sink.publish(0, alerts=[alert(article_ids=("a", "b"), evidence=evidence)])
+    (row,) = rows("SELECT article_ids, evidence::jsonb AS evidence FROM alerts")
+    assert row == {"article_ids": ["a", "b"], "evidence": evidence}
+    ((_, waiting),) = sink.pending_alerts()
+    assert (waiting.article_ids, waiting.evidence) == (("a", "b"), evidence)

@@ -93,7 +93,7 @@ def _recount(events: pl.DataFrame, market: str) -> set[tuple[str, str, int]]:
     starts = np.unique(start)
     opens = np.array([price[start == at][0] for at in starts])
     entries, last = set(), dict.fromkeys(("up", "down"), -(10**18))
-    for index, at in enumerate(starts):
+    for at in starts:
         window = opens[(starts >= at - 120_000_000) & (starts <= at)]
         inside = price[start == at]
         for about, move in (("up", inside.max() / window.min() - 1), ("down", 1 - inside.min() / window.max())):
