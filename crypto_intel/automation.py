@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import TypeVar
 
 import dagster as dg
@@ -16,13 +16,20 @@ import msgspec
 import polars as pl
 
 from crypto_intel.alerting import AlertCursor, materialization, new_alerts
-from crypto_intel.contracts.derived import SILVER_QUARANTINE
+from crypto_intel.contracts.derived import GOLD_BARS_1H, SILVER_QUARANTINE
 from crypto_intel.contracts.settings import Settings
 from crypto_intel.contracts.tables import BRONZE_FEED_STATUS, BRONZE_TRADES, MACRO_FRED_OBSERVATIONS
 from crypto_intel.core.errors import CryptoIntelError
-from crypto_intel.core.hours import Clock, advance_clocks, closed_hours, event_hour, hours_spanned, read_clocks
-from crypto_intel.core.macro import years_to_load
-from crypto_intel.jobs import hour_job, macro_job
+from crypto_intel.core.hours import (
+    Clock,
+    advance_clocks,
+    closed_days,
+    closed_hours,
+    event_hour,
+    hours_spanned,
+    read_clocks,
+)
+from crypto_intel.jobs import day_job, hour_job
 from crypto_intel.observing import (
     BRONZE_TABLES,
     STREAMED_SILVER_TABLES,
@@ -100,20 +107,27 @@ def _waits_for_macro(lake: Lake, fred: Fred, cursor: HourCursor, now: datetime) 
     return now - cursor.waiting_since < MACRO_PATIENCE
 
 
-@dg.sensor(job=macro_job, minimum_interval_seconds=15, default_status=dg.DefaultSensorStatus.RUNNING)
-def macro_sensor(context: dg.SensorEvaluationContext, lake: Lake, fred: Fred) -> dg.SensorResult:
-    """Requests macro years: three at the first start, then the running and the last one each day of the platform."""
-    if not fred.is_configured():
-        return dg.SensorResult(skip_reason="CRYPTO_INTEL_FRED__API_KEY is not set: no macro values")
-    today = lake.platform_time()
-    if today is None:
+class DayCursor(msgspec.Struct):
+    """What day_closed_sensor remembers: the last day that it requested."""
+
+    through: date | None = None
+
+
+@dg.sensor(job=day_job, minimum_interval_seconds=60, default_status=dg.DefaultSensorStatus.RUNNING)
+def day_closed_sensor(context: dg.SensorEvaluationContext, lake: Lake) -> dg.SensorResult:
+    """Requests the run of each UTC day that is over and whose hours are all made, once."""
+    cursor = _decode(context.cursor, DayCursor)
+    now = lake.platform_time()
+    if now is None:
         return dg.SensorResult(skip_reason="no heartbeat yet: the platform clock is unknown")
-    years = years_to_load(today.date(), context.cursor)
-    if not years:
-        return dg.SensorResult(skip_reason=f"loaded for {context.cursor}")
-    tags = {"dagster/asset_partition_range_start": years[0], "dagster/asset_partition_range_end": years[-1]}
-    day = today.date().isoformat()
-    return dg.SensorResult(run_requests=[dg.RunRequest(run_key=day, tags=tags)], cursor=day)
+    after = datetime.combine(cursor.through, datetime.max.time(), UTC) if cursor.through else None
+    traded = hours_spanned(lake.time_spans(BRONZE_TRADES), after)
+    made = hours_spanned(lake.time_spans(GOLD_BARS_1H), after)
+    days = closed_days(traded, made, now)
+    if not days:
+        return dg.SensorResult(skip_reason="no day is over with all of its hours made", cursor=_encode(cursor))
+    requests = [dg.RunRequest(run_key=day.isoformat(), partition_key=day.isoformat()) for day in days]
+    return dg.SensorResult(run_requests=requests, cursor=_encode(DayCursor(days[-1])))
 
 
 @dg.sensor(minimum_interval_seconds=15, default_status=dg.DefaultSensorStatus.RUNNING)
@@ -173,7 +187,7 @@ def alerts_sensor(context: dg.SensorEvaluationContext, postgres: Postgres) -> dg
     )
 
 
-SENSORS = [hour_closed_sensor, macro_sensor, observe_streams_sensor, stream_checks_sensor, alerts_sensor]
+SENSORS = [hour_closed_sensor, day_closed_sensor, observe_streams_sensor, stream_checks_sensor, alerts_sensor]
 
 
 def _decode(text: str | None, kind: type[T]) -> T:

@@ -13,7 +13,8 @@ from typing import Any
 import dagster as dg
 
 from crypto_intel.automation import SENSORS
-from crypto_intel.jobs import day_job, hour_job, macro_job
+from crypto_intel.jobs import JOBS
+from crypto_intel.macro_automation import MACRO_SENSORS
 from crypto_intel.resources.delta_io import DeltaIOManager
 from crypto_intel.resources.fred import Fred
 from crypto_intel.resources.kafka import KafkaOffsets
@@ -45,8 +46,8 @@ def build_defs(*, resource_overrides: Mapping[str, Any] | None = None) -> dg.Def
     """
     bound = dg.Definitions(
         resources={**default_resources(), **(resource_overrides or {})},
-        jobs=[hour_job, day_job, macro_job],
-        sensors=SENSORS,
+        jobs=JOBS,
+        sensors=[*SENSORS, *MACRO_SENSORS],
         # One process a run: a process a step would load Polars, Dagster and Spark's client once for each asset.
         executor=dg.in_process_executor,
     )

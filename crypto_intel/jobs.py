@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import dagster as dg
 
+from crypto_intel.contracts.columns import Table
 from crypto_intel.contracts.derived import (
     GOLD_BARS_1D,
     GOLD_BARS_1H,
@@ -15,10 +18,16 @@ from crypto_intel.contracts.derived import (
     SILVER_NEWS,
     SILVER_QUOTES,
 )
+from crypto_intel.contracts.macro import (
+    MACRO_FEATURES,
+    MACRO_FRED_AS_OF,
+    MACRO_FRED_OBSERVATIONS,
+    MACRO_FRED_SERIES,
+    MACRO_RELEASE_DATES,
+)
 from crypto_intel.contracts.tables import (
     GOLD_BARS_1M,
     GOLD_MARKET_ENRICHED,
-    MACRO_FRED_OBSERVATIONS,
     SILVER_GAPS,
     SILVER_TRADES,
 )
@@ -55,6 +64,12 @@ HOUR_CHECKS = [
 ]
 DAY_CHECKS = [dg.AssetCheckKey(key_of(GOLD_BARS_1D), "contract")]
 MACRO_CHECKS = [dg.AssetCheckKey(key_of(MACRO_FRED_OBSERVATIONS), "contract")]
+FEATURE_TABLES = (MACRO_FRED_AS_OF, MACRO_FEATURES)
+CALENDAR_TABLES = (MACRO_FRED_SERIES, MACRO_RELEASE_DATES)
+
+
+def _contracts(tables: Sequence[Table]) -> list[dg.AssetCheckKey]:
+    return [dg.AssetCheckKey(key_of(table), "contract") for table in tables]
 
 
 def _selection(assets: list[dg.AssetKey], checks: list[dg.AssetCheckKey]) -> dg.AssetSelection:
@@ -82,5 +97,18 @@ macro_job = dg.define_asset_job(
     "macro_years",
     _selection(MACRO_ASSETS, MACRO_CHECKS),
     tags=RETRY_CRASHES,
-    description="Macro observations of a range of years, with their vintages: one request a series.",
+    description="Macro observations of a range of series and years, with their vintages: one request a series.",
 )
+features_job = dg.define_asset_job(
+    "macro_features",
+    _selection([key_of(table) for table in FEATURE_TABLES], _contracts(FEATURE_TABLES)),
+    tags=RETRY_CRASHES,
+    description="What was known on each day of a range of years, after new macro observations.",
+)
+calendar_job = dg.define_asset_job(
+    "macro_calendar",
+    _selection([key_of(table) for table in CALENDAR_TABLES], _contracts(CALENDAR_TABLES)),
+    tags=RETRY_CRASHES,
+    description="What FRED says of its series, and the days on which their releases come out.",
+)
+JOBS = [hour_job, day_job, macro_job, features_job, calendar_job]

@@ -120,12 +120,16 @@ def contract_check(table: Table, partitions: dg.PartitionsDefinition[Any] | None
         rows = lake.scan(table) if keys is None else lake.scan(table).filter(partition_filter(table, keys))
         frame = rows.collect()
         outcome = _contract_outcome(check_rows(frame, table))
-        place = WHOLE if keys is None else keys[0]
+        place = WHOLE if keys is None else _place(keys)
         refused = frame.head(0).with_columns(reason=pl.lit("")) if outcome.passed else contract_breakers(frame, table)
         kept = quarantine.keep(table, place, refused, "contract")
         return dg.AssetCheckResult(passed=outcome.passed, metadata={**outcome.metadata, "quarantined": kept})
 
     return contract
+
+
+def _place(keys: list[str]) -> str:
+    return keys[0] if len(keys) == 1 else f"{keys[0]}..{keys[-1]}"
 
 
 def recent_rows_check(table: Table) -> StreamCheck:

@@ -11,6 +11,7 @@ from typing import Any
 import dagster as dg
 
 from crypto_intel.contracts.columns import Column, Table
+from crypto_intel.contracts.macro import SERIES_IDS
 from crypto_intel.contracts.serving import ServedTable
 from crypto_intel.core.hours import DAY_FORMAT, HOUR_FORMAT
 
@@ -26,6 +27,16 @@ YEARLY = dg.TimeWindowPartitionsDefinition(
     start="1980", fmt="%Y", cron_schedule="0 0 1 1 *", timezone="UTC", end_offset=1
 )
 """Years of observation dates, the running one included."""
+
+
+SERIES_BY_YEAR = dg.MultiPartitionsDefinition({"series": dg.StaticPartitionsDefinition(SERIES_IDS), "year": YEARLY})
+"""Macro series by year: keys are `series|year`, the values of both partition columns."""
+
+
+def keys_of_dimension(keys: Sequence[str], dimension: str) -> list[str]:
+    """The distinct keys of one dimension among keys of two, in their order."""
+    found = dict.fromkeys(key.keys_by_dimension[dimension] for key in keys if isinstance(key, dg.MultiPartitionKey))
+    return list(found)
 
 
 def back(partitions: int) -> dg.TimeWindowPartitionMapping:

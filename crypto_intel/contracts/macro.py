@@ -99,7 +99,7 @@ MACRO_FRED_OBSERVATIONS = Table(
     ),
     ("series_id", "observation_date", "realtime_start"),
     "dagster",
-    ("observation_year",),
+    ("series_id", "observation_year"),
     "observation_date",
 )
 MACRO_FRED_SERIES = Table(
@@ -203,5 +203,11 @@ MACRO_FEATURES = Table(
     "as_of_date",
 )
 
-MACRO_TABLES = (MACRO_FRED_OBSERVATIONS,)
+MACRO_TABLES = (
+    MACRO_FRED_OBSERVATIONS,
+    MACRO_FRED_SERIES,
+    MACRO_RELEASE_DATES,
+    MACRO_FRED_AS_OF,
+    MACRO_FEATURES,
+)
 """All of them."""

@@ -8,7 +8,7 @@ Kafka is in the lake. What belongs here: the decision. What does not: reading ta
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import msgspec
 import polars as pl
@@ -128,6 +128,22 @@ def closed_hours(
         return drained and all(clock.is_past(end + NEWS_REACH + GRACE) for clock in alive_news.values())
 
     return sorted(hour for hour in hours if is_closed(hour)) if feeds else []
+
+
+def closed_days(traded: Collection[datetime], made: Collection[datetime], clock: datetime) -> list[date]:
+    """UTC days that are over and of which every hour that has trades is made, oldest first.
+
+    Only days before the first one that is not made: a day needs the close of the day before.
+
+    Args:
+        traded: starts of hours that have trades.
+        made: starts of hours that have hourly bars.
+        clock: the platform's.
+    """
+    done = set(made)
+    missing = {hour.date() for hour in traded if hour not in done}
+    until = min({clock.date(), *missing})
+    return sorted({hour.date() for hour in done if hour.date() < until})
 
 
 def _holding_feeds(trades: Clocks) -> dict[str, list[Clock]]:

@@ -105,16 +105,3 @@ def _year_over_year(rows: pl.DataFrame) -> float | None:
     is_leap_day = (newest.month, newest.day) == (2, 29)
     before = values.get(newest.replace(year=newest.year - 1, day=28 if is_leap_day else newest.day))
     return 100 * (values[newest] / before - 1) if before else None
-
-
-def years_to_load(today: date, loaded_on: str | None) -> list[str]:
-    """Partition keys (years, in order) that a day needs: three at first, later the running and the last one.
-
-    Args:
-        today: the platform's day.
-        loaded_on: ISO day of the last load; None before the first.
-    """
-    if loaded_on and today <= date.fromisoformat(loaded_on):
-        return []
-    back = 1 if loaded_on else 2
-    return [str(year) for year in range(today.year - back, today.year + 1)]

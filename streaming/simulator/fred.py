@@ -1,9 +1,10 @@
 """Macro series in FRED's form, with vintages: what was known on which day.
 
-Six series, from a seeded process or from a folder of recorded ones. A daily value is known on the next business day,
-the dollar index on the Monday after its week, a month's on its release day in the next month; the price index is
-revised each February for five years, as seasonal factors are. What belongs here: values, vintages and the semantics
-of `fred/series*`. What does not: HTTP (http.py).
+The series of fred_series.py, from a seeded process or from a folder of recorded ones. A daily value is known on the
+next business day, the dollar index on the Monday after its week, other weeks on a Thursday, a month's on its release
+day in the next month; the price index is revised each February for five years, as seasonal factors are, and payrolls
+and GDP are estimated first. What belongs here: values, vintages and the semantics of `fred/series*`. What does not:
+HTTP (http.py).
 """
 
 from __future__ import annotations
@@ -20,106 +21,12 @@ import numpy as np
 
 from streaming.errors import RejectedInput
 from streaming.simulator.events import Draw, Floats, random_stream
+from streaming.simulator.fred_series import SERIES, Release, SeriesInfo
 
 FOREVER = date(9999, 12, 31)
 MISSING = "."
-_START = date(1980, 1, 1)
 _HORIZON = date(2045, 1, 1)  # values are drawn up to here; a later one must not change the ones before
 _REVISED_YEARS = 5
-
-Release = Literal["next business day", "monday after", "first business day", "twelfth"]
-
-
-@dataclass(frozen=True)
-class SeriesInfo:
-    """A series: what it is, where its process stays (mean, spread) and how fast (share a step)."""
-
-    series_id: str
-    title: str
-    frequency: Literal["Daily", "Monthly"]
-    units: str
-    start: date
-    release: Release
-    mean: float
-    spread: float
-    pull: float
-    decimals: int = 2
-
-
-SERIES = {
-    info.series_id: info
-    for info in (
-        SeriesInfo(
-            "FEDFUNDS",
-            "Federal Funds Effective Rate",
-            "Monthly",
-            "Percent",
-            _START,
-            "first business day",
-            3.5,
-            1.5,
-            0.02,
-        ),
-        SeriesInfo(
-            "DGS10",
-            "Market Yield on U.S. Treasury Securities at 10-Year Constant Maturity",
-            "Daily",
-            "Percent",
-            _START,
-            "next business day",
-            4.0,
-            0.8,
-            0.002,
-        ),
-        SeriesInfo(
-            "T10Y2Y",
-            "10-Year Minus 2-Year Treasury Constant Maturity",
-            "Daily",
-            "Percent",
-            _START,
-            "next business day",
-            0.8,
-            0.6,
-            0.002,
-        ),
-        SeriesInfo(
-            "VIXCLS",
-            "CBOE Volatility Index: VIX",
-            "Daily",
-            "Index",
-            date(1990, 1, 2),
-            "next business day",
-            18,
-            3.0,
-            0.03,
-        ),
-        SeriesInfo(
-            "DTWEXBGS",
-            "Nominal Broad U.S. Dollar Index",
-            "Daily",
-            "Index Jan 2006=100",
-            date(2006, 1, 2),
-            "monday after",
-            115,
-            5.0,
-            0.002,
-            4,
-        ),
-        SeriesInfo(
-            "CPIAUCSL",
-            "Consumer Price Index for All Urban Consumers: All Items in U.S. City Average",
-            "Monthly",
-            "Index 1982-1984=100",
-            _START,
-            "twelfth",
-            2.5,
-            1.0,
-            0.05,
-            3,
-        ),
-    )
-}
-"""The series of the contract's macro columns."""
 
 
 @dataclass(frozen=True)
@@ -178,7 +85,13 @@ def released_on(release: Release, period: date) -> date:
         return _business_day(period + timedelta(days=1))
     if release == "monday after":
         return period + timedelta(days=7 - period.weekday())
+    if release == "thursday after":
+        return _business_day(period + timedelta(days=(3 - period.weekday()) % 7 or 7))
+    if release == "quarterly":
+        return _business_day((period.replace(day=1) + timedelta(days=98)).replace(day=26))
     next_month = (period.replace(day=1) + timedelta(days=32)).replace(day=1)
+    if release == "first friday":
+        return _business_day(next_month + timedelta(days=(4 - next_month.weekday()) % 7))
     return _business_day(next_month if release == "first business day" else next_month.replace(day=12))
 
 
@@ -215,7 +128,10 @@ def _periods(info: SeriesInfo) -> list[date]:
     days = [info.start + timedelta(days=offset) for offset in range((_HORIZON - info.start).days)]
     if info.frequency == "Daily":
         return [day for day in days if day.weekday() < 5]
-    return [day for day in days if day.day == 1]
+    if info.frequency == "Weekly":
+        return [day for day in days if day.weekday() == info.weekday]
+    months = (1, 4, 7, 10) if info.frequency == "Quarterly" else range(1, 13)
+    return [day for day in days if day.day == 1 and day.month in months]
 
 
 def _path(rng: np.random.Generator, info: SeriesInfo, steps: int) -> Floats:
@@ -233,6 +149,10 @@ def _vintages_of(info: SeriesInfo, period: date, value: float, rng: np.random.Ge
     if info.frequency == "Daily" and is_holiday(period):
         return [Vintage(period, None, first)]
     vintages = [Vintage(period, f"{value:.{info.decimals}f}", first)]
+    if info.estimated:
+        for months, noise in enumerate(rng.normal(0, 2e-3, 2).tolist(), 1):
+            revised = f"{value * (1 + noise):.{info.decimals}f}"
+            vintages.append(Vintage(period, revised, _business_day(first + timedelta(days=30 * months))))
     if info.series_id == "CPIAUCSL":
         for years, noise in enumerate(rng.normal(0, 4e-4, _REVISED_YEARS).tolist(), 1):
             revised = f"{value * (1 + noise):.{info.decimals}f}"

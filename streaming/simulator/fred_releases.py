@@ -16,7 +16,7 @@ _AHEAD = timedelta(days=365)
 
 @dataclass(frozen=True)
 class Release:
-    """A release; numbers and names are FRED's."""
+    """A release, numbered and named after FRED's."""
 
     release_id: int
     name: str
@@ -24,13 +24,34 @@ class Release:
 
 
 _H15 = Release(18, "H.15 Selected Interest Rates", "http://www.federalreserve.gov/releases/h15/")
+_SPREADS = Release(304, "Interest Rate Spreads", "https://fred.stlouisfed.org/release?rid=304")
+_CPI = Release(10, "Consumer Price Index", "http://www.bls.gov/cpi/")
+_EMPLOYMENT = Release(50, "Employment Situation", "http://www.bls.gov/ces/")
+_MONEY = Release(21, "H.6 Money Stock Measures", "http://www.federalreserve.gov/releases/h6/")
+_SPOT = Release(212, "Spot Prices", "http://www.eia.gov/dnav/pet/pet_pri_spt_s1_d.htm")
+_GDP = Release(53, "Gross Domestic Product", "http://www.bea.gov/national/index.htm")
 RELEASES = {
-    "FEDFUNDS": _H15,
-    "DGS10": _H15,
-    "T10Y2Y": Release(304, "Interest Rate Spreads", "https://fred.stlouisfed.org/release?rid=304"),
+    **dict.fromkeys(("FEDFUNDS", "DGS2", "DGS10", "DGS30"), _H15),
+    **dict.fromkeys(("T10Y2Y", "T5YIE", "T10YIE"), _SPREADS),
+    **dict.fromkeys(("CPIAUCSL", "CPILFESL"), _CPI),
+    **dict.fromkeys(("UNRATE", "U6RATE", "CIVPART", "PAYEMS", "AHETPI"), _EMPLOYMENT),
+    **dict.fromkeys(("M2SL", "WM2NS"), _MONEY),
+    **dict.fromkeys(("DCOILWTICO", "DCOILBRENTEU"), _SPOT),
+    **dict.fromkeys(("GDP", "GDPC1"), _GDP),
     "VIXCLS": Release(200, "CBOE Market Statistics", "https://www.cboe.com/"),
     "DTWEXBGS": Release(17, "H.10 Foreign Exchange Rates", "http://www.federalreserve.gov/releases/h10/"),
-    "CPIAUCSL": Release(10, "Consumer Price Index", "http://www.bls.gov/cpi/"),
+    "RRPONTSYD": Release(379, "Temporary Open Market Operations", "https://www.newyorkfed.org/markets"),
+    "ICSA": Release(180, "Unemployment Insurance Weekly Claims Report", "http://www.dol.gov/ui/data.pdf"),
+    "STLFSI4": Release(245, "St. Louis Fed Financial Stress Index", "https://www.stlouisfed.org/"),
+    "ANFCI": Release(221, "Chicago Fed National Financial Conditions Index", "https://www.chicagofed.org/"),
+    "WALCL": Release(20, "H.4.1 Factors Affecting Reserve Balances", "http://www.federalreserve.gov/releases/h41/"),
+    "PCEPILFE": Release(54, "Personal Income and Outlays", "http://www.bea.gov/"),
+    "JTSJOL": Release(192, "Job Openings and Labor Turnover Survey", "http://www.bls.gov/jlt/"),
+    "INDPRO": Release(13, "G.17 Industrial Production and Capacity Utilization", "http://www.federalreserve.gov/"),
+    "CFNAI": Release(219, "Chicago Fed National Activity Index", "https://www.chicagofed.org/"),
+    "HOUST": Release(27, "New Residential Construction", "http://www.census.gov/construction/nrc/"),
+    "RSXFS": Release(9, "Advance Monthly Sales for Retail and Food Services", "http://www.census.gov/retail/"),
+    "USREC": Release(242, "NBER based Recession Indicators", "http://www.nber.org/cycles.html"),
 }
 """By series."""
 

@@ -7,7 +7,13 @@ import dagster as dg
 import polars as pl
 
 from crypto_intel.contracts.settings import Settings
-from crypto_intel.contracts.tables import BRONZE_NEWS, GOLD_BARS_1M, GOLD_MARKET_ENRICHED, MACRO_FRED_OBSERVATIONS
+from crypto_intel.contracts.tables import (
+    BRONZE_NEWS,
+    GOLD_BARS_1M,
+    GOLD_MARKET_ENRICHED,
+    MACRO_FRED_OBSERVATIONS,
+    MACRO_SERIES,
+)
 from crypto_intel.core.enrich import NEWS_WINDOW_S, enrich
 from crypto_intel.core.hours import HOUR, hour_start
 from crypto_intel.core.news import with_moods
@@ -18,12 +24,8 @@ from crypto_intel.specs import HOURLY, key_of, table_args
 MACRO_YEARS_BACK = 2
 """A value of January may be of November, and its year before of the November before that."""
 
-_macro = dg.AssetDep(
-    key_of(MACRO_FRED_OBSERVATIONS),
-    partition_mapping=dg.TimeWindowPartitionMapping(
-        start_offset=-MACRO_YEARS_BACK, allow_nonexistent_upstream_partitions=True
-    ),
-)
+# An hour reads the years before it too; Dagster has no mapping from a dimension with an offset.
+_macro = dg.AssetDep(key_of(MACRO_FRED_OBSERVATIONS), partition_mapping=dg.AllPartitionMapping())
 
 
 @dg.asset(
@@ -54,7 +56,9 @@ def market_enriched(
             )
             .collect()
         ),
-        lake.scan(MACRO_FRED_OBSERVATIONS).filter(pl.col("observation_year").is_in(years)).collect(),
+        lake.scan(MACRO_FRED_OBSERVATIONS)
+        .filter(pl.col("observation_year").is_in(years), pl.col("series_id").is_in(list(MACRO_SERIES.values())))
+        .collect(),
         known_at=known_at,
         before=lake.scan(GOLD_MARKET_ENRICHED).filter(pl.col("event_hour") == context.partition_key).collect(),
     )

@@ -1,4 +1,4 @@
-"""macro.fred_observations by year: one run covers a range of years with one request a series."""
+"""macro.fred_observations by series and year: one run covers a range of both with one request a series."""
 
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
@@ -6,37 +6,55 @@ from datetime import UTC, date, datetime
 import dagster as dg
 import polars as pl
 
-from crypto_intel.contracts.tables import MACRO_FRED_OBSERVATIONS, MACRO_SERIES
+from crypto_intel.contracts.macro import MACRO_FRED_OBSERVATIONS
 from crypto_intel.core.errors import TransientError
 from crypto_intel.core.macro import join_clipped, parse_observations
+from crypto_intel.core.vintages import merge_vintages
 from crypto_intel.reports import describe_rows
+from crypto_intel.resources.delta_io import partition_filter
 from crypto_intel.resources.fred import Fred, FredClient
-from crypto_intel.specs import YEARLY, source_key, table_args
+from crypto_intel.resources.lake import Lake
+from crypto_intel.resources.quarantine import Quarantine
+from crypto_intel.specs import SERIES_BY_YEAR, keys_of_dimension, source_key, table_args
 
 
-def _rows(client: FredClient, start: date, end: date) -> Iterator[pl.DataFrame]:
+def _rows(client: FredClient, series: list[str], start: date, end: date) -> Iterator[pl.DataFrame]:
     fetched_at = datetime.now(UTC)
-    for series_id in sorted(MACRO_SERIES.values()):
+    for series_id in series:
         yield join_clipped(parse_observations(series_id, client.observations(series_id, start, end), fetched_at))
 
 
 @dg.asset(
     **table_args(MACRO_FRED_OBSERVATIONS, {"rest", "polars", "deltalake"}),
     deps=[source_key("fred")],
-    partitions_def=YEARLY,
+    partitions_def=SERIES_BY_YEAR,
     backfill_policy=dg.BackfillPolicy.single_run(),
-    code_version="1",
+    code_version="2",
 )
-def fred_observations(context: dg.AssetExecutionContext, fred: Fred) -> dg.MaterializeResult[pl.DataFrame]:
-    """Every vintage of the observations of the run's years."""
-    years = sorted(int(key) for key in context.partition_keys)
+def fred_observations(
+    context: dg.AssetExecutionContext, fred: Fred, lake: Lake, quarantine: Quarantine
+) -> dg.MaterializeResult[pl.DataFrame]:
+    """Every vintage of the observations of the run's series and years; known ones stay as they are."""
+    keys = context.partition_keys
+    series, years = (keys_of_dimension(keys, name) for name in ("series", "year"))
     try:
         with fred.client() as client:
-            rows = pl.concat(_rows(client, date(years[0], 1, 1), date(years[-1], 12, 31)))
+            fetched = pl.concat(_rows(client, series, date(int(years[0]), 1, 1), date(int(years[-1]), 12, 31)))
             requests = client.requests
     except TransientError as error:
         # The client has tried for a minute or two already; a longer wait would hold up the hours behind this run.
         raise dg.RetryRequested(max_retries=2, seconds_to_wait=30) from error
-    wanted = rows.filter(pl.col("observation_year").is_in([str(year) for year in years]))
-    facts = {"requests": requests, "series": wanted["series_id"].n_unique(), "missing": wanted["value"].null_count()}
-    return dg.MaterializeResult(value=wanted, metadata={**describe_rows(wanted, MACRO_FRED_OBSERVATIONS), **facts})
+    of_run = partition_filter(MACRO_FRED_OBSERVATIONS, keys)
+    merged = merge_vintages(lake.scan(MACRO_FRED_OBSERVATIONS).filter(of_run).collect(), fetched.filter(of_run))
+    quarantine.keep(MACRO_FRED_OBSERVATIONS, f"{keys[0]}..{keys[-1]}", merged.refused, "cleaning")
+    facts = {
+        "requests": requests,
+        "series": len(series),
+        "vintages_added": merged.added,
+        "vintages_closed": merged.closed,
+        "vintages_refused": merged.refused.height,
+        "missing": merged.rows["value"].null_count(),
+    }
+    return dg.MaterializeResult(
+        value=merged.rows, metadata={**describe_rows(merged.rows, MACRO_FRED_OBSERVATIONS), **facts}
+    )

@@ -7,7 +7,7 @@ import pytest
 
 from crypto_intel.contracts.tables import MACRO_FRED_OBSERVATIONS, MACRO_SERIES
 from crypto_intel.core.frames import empty_frame
-from crypto_intel.core.macro import join_clipped, known_on, macro_values, parse_observations, years_to_load
+from crypto_intel.core.macro import join_clipped, known_on, macro_values, parse_observations
 
 FETCHED = datetime(2026, 1, 1, tzinfo=UTC)
 FOREVER = "9999-12-31"
@@ -114,9 +114,3 @@ def test_a_true_revision_is_not_joined() -> None:
         "DGS10", ("2024-01-02", "3.95", "2024-01-03", "2024-06-30"), ("2024-01-02", "3.96", "2024-07-01", FOREVER)
     )
     assert join_clipped(rows).equals(rows)
-
-
-def test_three_years_are_loaded_at_first_and_two_each_later_day() -> None:
-    assert years_to_load(date(2024, 8, 9), None) == ["2022", "2023", "2024"]
-    assert years_to_load(date(2024, 8, 9), "2024-08-09") == []
-    assert years_to_load(date(2024, 8, 10), "2024-08-09") == ["2023", "2024"]

@@ -10,13 +10,18 @@ from urllib.parse import parse_qsl, urlsplit
 import dagster as dg
 import polars as pl
 import pytest
+from polars.testing import assert_frame_equal
 
-from crypto_intel.contracts.tables import MACRO_FRED_OBSERVATIONS, MACRO_SERIES
+from crypto_intel.contracts.macro import MACRO_FRED_OBSERVATIONS, SERIES_IDS
 from crypto_intel.definitions import build_defs
 from crypto_intel.resources.lake import Lake
 from crypto_intel.resources.postgres import Postgres
 
-RANGE = {"dagster/asset_partition_range_start": "2023", "dagster/asset_partition_range_end": "2024"}
+FIRST, LAST = SERIES_IDS[0], SERIES_IDS[-1]
+RANGE = {
+    "dagster/asset_partition_range_start": f"{FIRST}|2023",
+    "dagster/asset_partition_range_end": f"{LAST}|2024",
+}
 
 
 @pytest.fixture
@@ -68,15 +73,19 @@ def test_a_range_of_years_is_one_run_with_one_request_a_series(
 ) -> None:
     postgres = Postgres(dsn=own_postgres_dsn)
     graph = build_defs(resource_overrides={**lake_resources, "postgres": postgres})
+    first = None
     for _ in range(2):
         result = run(graph, [], RANGE)
         assert result.success
-        assert [check.passed for check in result.get_asset_check_evaluations()] == [True]
-    assert sorted(query["series_id"] for query in requests) == sorted([*MACRO_SERIES.values()] * 2)
+        assert {check.passed for check in result.get_asset_check_evaluations()} == {True}
+        first = first if first is not None else lake.scan(MACRO_FRED_OBSERVATIONS).collect()
+    assert sorted(query["series_id"] for query in requests) == sorted([*SERIES_IDS] * 2)
     rows = lake.scan(MACRO_FRED_OBSERVATIONS).collect()
-    assert dict(rows.group_by("observation_year").len().iter_rows()) == {"2023": 6, "2024": 6}
+    assert_frame_equal(rows, first, check_row_order=False)
+    assert dict(rows.group_by("observation_year").len().iter_rows()) == dict.fromkeys(("2023", "2024"), len(SERIES_IDS))
     with postgres.connect() as connection:
-        assert connection.execute("SELECT count(*) FROM public.macro_observations").fetchone() == (12,)
+        count = connection.execute("SELECT count(*) FROM public.macro_observations").fetchone()
+    assert count == (2 * len(SERIES_IDS),)
 
 
 def test_a_year_that_is_loaded_again_leaves_the_others_alone(
@@ -84,8 +93,14 @@ def test_a_year_that_is_loaded_again_leaves_the_others_alone(
 ) -> None:
     run(graph, ["macro/fred_observations"], RANGE)
     first = lake.scan(MACRO_FRED_OBSERVATIONS).filter(pl.col("observation_year") == "2023").collect()
-    year = {"dagster/partition": "2024"}
-    assert run(graph, ["macro/fred_observations"], year).success
+    one = {
+        "dagster/partition": f"{LAST}|2024",
+        "dagster/partition/series": LAST,
+        "dagster/partition/year": "2024",
+    }
+    before = len(requests)
+    assert run(graph, ["macro/fred_observations"], one).success
+    assert [query["series_id"] for query in requests[before:]] == [LAST]
     assert requests[-1]["observation_start"] == "2024-01-01"
     again = lake.scan(MACRO_FRED_OBSERVATIONS).filter(pl.col("observation_year") == "2023").collect()
     assert again.sort("series_id").equals(first.sort("series_id"))

@@ -1,7 +1,6 @@
 """Sensors act once on each cause, and say why when they do not act."""
 
 import time
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,8 @@ import polars as pl
 import pytest
 
 from crypto_intel.alerting import ALERT_KEY
-from crypto_intel.automation import alerts_sensor, hour_closed_sensor, macro_sensor, observe_streams_sensor
+from crypto_intel.automation import alerts_sensor, day_closed_sensor, hour_closed_sensor, observe_streams_sensor
+from crypto_intel.contracts.derived import GOLD_BARS_1H
 from crypto_intel.contracts.settings import Topics
 from crypto_intel.contracts.tables import (
     BRONZE_FEED_STATUS,
@@ -19,32 +19,17 @@ from crypto_intel.contracts.tables import (
     MACRO_FRED_OBSERVATIONS,
     SILVER_BARS_1M,
 )
-from crypto_intel.core.frames import empty_frame
-from crypto_intel.core.hours import HOUR
-from crypto_intel.definitions import default_resources
+from crypto_intel.core.frames import conform, empty_frame
+from crypto_intel.core.hours import HOUR, event_hour
 from crypto_intel.resources.kafka import KafkaOffsets
 from crypto_intel.resources.lake import Lake
 from crypto_intel.resources.postgres import Postgres
 from crypto_intel_tests.crypto_intel import lakes
+from crypto_intel_tests.crypto_intel.core.test_enrich import bar
+from crypto_intel_tests.crypto_intel.defs.conftest import Tick
 from crypto_intel_tests.crypto_intel.lakes import HOUR as H22
 
-Tick = Callable[..., dg.SensorResult]
 MINUTE = timedelta(minutes=1)
-
-
-@pytest.fixture
-def tick(lake_resources: dict[str, Any], instance: dg.DagsterInstance) -> Tick:
-    """Evaluate a sensor once, as the daemon would; keyword arguments override resources."""
-
-    def evaluate(sensor: dg.SensorDefinition, cursor: str | None = None, **overrides: Any) -> dg.SensorResult:
-        resources = {**default_resources(), **lake_resources, **overrides}
-        needed = {key: value for key, value in resources.items() if key in sensor.required_resource_keys}
-        context = dg.build_sensor_context(instance=instance, cursor=cursor, resources=needed)
-        result = sensor(context)
-        assert isinstance(result, dg.SensorResult)
-        return result
-
-    return evaluate
 
 
 def requested(result: dg.SensorResult) -> list[str]:
@@ -114,27 +99,6 @@ def test_a_tick_takes_less_than_two_seconds_after_a_thousand_hours(tick: Tick, l
     assert len(requested(result)) == 24
 
 
-def test_without_a_key_macro_is_skipped_with_the_settings_name(tick: Tick, lake_path: Path) -> None:
-    lakes.append(lake_path, BRONZE_FEED_STATUS, lakes.heartbeats(H22, H22))
-    assert "CRYPTO_INTEL_FRED__API_KEY" in reason(tick(macro_sensor))
-
-
-def test_macro_years_are_those_of_the_platform_clock_and_asked_for_once_a_day(
-    tick: Tick, lake_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("CRYPTO_INTEL_FRED__API_KEY", "not-a-real-key")
-    assert "platform clock" in reason(tick(macro_sensor))
-    lakes.append(lake_path, BRONZE_FEED_STATUS, lakes.heartbeats(H22, H22))
-    first = tick(macro_sensor)
-    (request,) = first.run_requests or []
-    assert request.tags["dagster/asset_partition_range_start"] == "2022"
-    assert request.tags["dagster/asset_partition_range_end"] == "2024"
-    assert not tick(macro_sensor, first.cursor).run_requests
-    lakes.append(lake_path, BRONZE_FEED_STATUS, lakes.heartbeats(H22 + 2 * HOUR, H22 + 2 * HOUR))
-    (later,) = tick(macro_sensor, first.cursor).run_requests or []
-    assert later.tags["dagster/asset_partition_range_start"] == "2023"
-
-
 def observations(result: dg.SensorResult) -> dict[str, dict[str, Any]]:
     return {
         event.asset_key.to_user_string(): {name: value.value for name, value in event.metadata.items()}
@@ -185,6 +149,25 @@ def test_streams_are_observed_with_figures_that_can_be_plotted(  # noqa: PLR0917
     assert seen["bronze/ingest_job"]["lag_records"] == 3 and seen["bronze/ingest_job"]["rows_per_second"] == 5.5
     assert {"alerts/alerts_topic", "bronze/trades"} <= set(seen)
     assert "silver/other_job" not in seen
+
+
+def test_a_day_is_requested_once_it_is_over_and_its_hours_are_made(tick: Tick, lake_path: Path) -> None:
+    assert "platform clock" in reason(tick(day_closed_sensor))
+    midnight = H22 + 2 * HOUR
+    trade_between(lake_path, H22, midnight + HOUR)
+    lakes.append(lake_path, BRONZE_FEED_STATUS, lakes.heartbeats(midnight, midnight + HOUR))
+    make_hour(lake_path, H22)
+    assert requested(tick(day_closed_sensor)) == []  # 23:00 is not made yet
+    make_hour(lake_path, H22 + HOUR)
+    first = tick(day_closed_sensor)
+    assert requested(first) == ["2024-08-08"]
+    make_hour(lake_path, midnight)
+    assert requested(tick(day_closed_sensor, first.cursor)) == []  # the next day is not over
+
+
+def make_hour(lake: Path, hour: datetime) -> None:
+    row = bar(hour, window_end=hour + HOUR, event_hour=event_hour(hour))
+    lakes.append(lake, GOLD_BARS_1H, conform(pl.DataFrame([row]), GOLD_BARS_1H))
 
 
 def raise_alert(postgres: Postgres, alert_id: str, raised_at: datetime) -> None:
