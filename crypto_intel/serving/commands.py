@@ -32,7 +32,7 @@ DataDir = Annotated[
 def create(
     name: Annotated[str, typer.Argument(help="What or whom it is for.")],
     scope: Annotated[
-        list[Scope] | None, typer.Option(help="read (default), alerts: acknowledge and judge, admin. Repeatable.")
+        list[str] | None, typer.Option(help="read (default), alerts: acknowledge and judge, admin. Repeatable.")
     ] = None,
     days: Annotated[int | None, typer.Option(min=1, max=3650, help="Until it expires; default: never.")] = None,
     rate: Annotated[int | None, typer.Option(min=1, help="Requests a minute, if not as the API is set.")] = None,

@@ -184,8 +184,8 @@ class Stack:
         self._start_all(("spark", *parts.PRODUCERS))
 
     def start_dagster(self) -> None:
-        """Start what is left; `is_complete` from then on."""
-        self._start_all(parts.DAGSTER)
+        """Start what is left, what people look at first; `is_complete` from then on."""
+        self._start_all((*parts.SERVING, *parts.DAGSTER))
         self.is_complete = True
 
     def prepare_servers(self) -> None:

@@ -27,16 +27,17 @@ from crypto_intel.stack.valkey import ValkeyServer
 
 STORES = ("kafka", "postgres", "valkey")
 SIMULATED = ("simulator",)
+SERVING = ("api",)
 DAGSTER = ("dagster-code", "dagster-webserver", "dagster-daemon")
 PRODUCERS = (*(f"producer-{venue}" for venue in TRADES), "producer-pollers")
 """All that there can be; a recording needs those of its venues."""
 
-START_WAVES: tuple[tuple[str, ...], ...] = (STORES, SIMULATED, ("spark",), PRODUCERS, DAGSTER)
+START_WAVES: tuple[tuple[str, ...], ...] = (STORES, SIMULATED, ("spark",), PRODUCERS, SERVING, DAGSTER)
 """Each wave answers before the next one starts (but Spark, which reads from the earliest offset anyway)."""
 
 STOP_WAVES: tuple[tuple[str, ...], ...] = (
     PRODUCERS,
-    (*SIMULATED, *DAGSTER),
+    (*SIMULATED, *SERVING, *DAGSTER),
     ("spark",),
     ("valkey",),
     ("postgres",),
@@ -120,7 +121,14 @@ def build_parts(state: StackState, folder: Folder, servers: Servers) -> list[Par
     spark = Probe(kind="tcp", port=ports["spark"], grace_s=90)
     parts.append(Part("spark", _python("-m", "streaming.jobs"), spark, stops_group=False, steady_s=15, stop_s=35))
     parts += [Part(name, _python("-m", "streaming.producers", *feeds)) for name, feeds in producers(state).items()]
+    parts += _serving(ports)
     return parts + _dagster(ports, dagster_home.write(folder.root / "dagster", ports["dagster_code"]))
+
+
+def _serving(ports: Mapping[str, int]) -> list[Part]:
+    # Whether the process answers, not its database: starting it anew would not bring that back.
+    alive = Probe(kind="http", port=ports["api"], path="/api/v1/health/live", grace_s=60)
+    return [Part("api", _python("-m", "crypto_intel.serving.api"), alive)]
 
 
 def _dagster(ports: Mapping[str, int], workspace: Path) -> list[Part]:
@@ -162,6 +170,7 @@ def environment(
         "CRYPTO_INTEL_POSTGRES_DSN": serving_dsn(state.source, local_dsn, settings),
         "CRYPTO_INTEL_REDIS_URL": servers.valkey.url,
         "CRYPTO_INTEL_DAGSTER_URL": f"http://{LOOPBACK}:{ports['dagster']}",
+        "CRYPTO_INTEL_API__PORT": str(ports["api"]),
         "CRYPTO_INTEL_SPARK__JARS": str(servers.kafka.jars.spark),
         "CRYPTO_INTEL_SPARK__DRIVER_MEMORY": settings.spark.driver_memory,
         "CRYPTO_INTEL_SPARK__UI_PORT": str(ports["spark"]),
@@ -169,7 +178,7 @@ def environment(
     }
     if state.source == "live":
         return {**own, **_keys(settings)}
-    return {**_without_supabase(outer), **own, **_simulated(state)}
+    return {**_without_supabase(outer), **_open_reads(outer), **own, **_simulated(state)}
 
 
 def serving_dsn(source: Source, local: str, settings: StackSettings) -> str:
@@ -216,6 +225,12 @@ def _keys(settings: StackSettings) -> dict[str, str]:
         "CRYPTO_INTEL_ALPHAVANTAGE__KEY": settings.alphavantage_api_key,
     }
     return {name: key.get_secret_value() for name, key in keys.items() if key}
+
+
+def _open_reads(outer: Mapping[str, str]) -> dict[str, str]:
+    # Simulated and replayed data is nobody's secret, and the API listens on loopback: no key is needed to look at it.
+    name = "CRYPTO_INTEL_API__OPEN_READS"
+    return {} if name in outer else {name: "true"}
 
 
 def _without_supabase(outer: Mapping[str, str]) -> dict[str, str]:

@@ -39,6 +39,15 @@ def test_live_runs_no_simulator_and_keeps_the_real_addresses(tmp_path: Path) -> 
     assert not [name for name in own if re.search("URL|SIMULATOR", name) and ("BINANCE" in name or "SIM" in name)]
 
 
+def test_reads_of_the_api_are_open_for_data_that_is_nobodys_secret_alone(tmp_path: Path) -> None:
+    name = "CRYPTO_INTEL_API__OPEN_READS"
+    said = {}
+    for source, outer in (("sim", {}), ("replay", {name: "false"}), ("live", {})):
+        folder, state, servers, settings = stack(tmp_path / source, source)
+        said[source] = environment(state, folder, servers, settings, outer).get(name)
+    assert said == {"sim": "true", "replay": None, "live": None}
+
+
 def test_live_passes_the_users_keys_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NEWSAPI_KEY", "mine")
     folder, state, servers, settings = stack(tmp_path, "live")
@@ -134,6 +143,7 @@ def test_parts_can_be_left_out_by_the_beginning_of_their_names(tmp_path: Path) -
         "producer-binance",
         "producer-kraken",
         "producer-pollers",
+        "api",
     ]
 
 
