@@ -91,11 +91,13 @@ def observe_jobs(postgres: Postgres, only: Collection[str] = tuple(JOBS)) -> lis
 def _job(key: dg.AssetKey, row: Mapping[str, Any]) -> Observed:
     age_s = (row["asked_at"] - row["updated_at"]).total_seconds()
     numbers = ("batch_id", "input_rows", "rows_total", "rows_per_second", "batch_ms", "lag_records")
-    states = ("event_time_delay_s", "state_rows", "state_bytes", "late_rows")
+    states = ("event_time_delay_s", "lag_s", "state_rows", "state_bytes", "late_rows")
     figures: dict[str, Any] = {name: row[name] for name in (*numbers, *states) if row[name] is not None}
+    figures |= {f"phase_{phase}_ms": spent_ms for phase, spent_ms in row["phases_ms"].items()}
     figures |= {"report_age_s": round(age_s, 1), "updated_at": _time(row["updated_at"])}
     if row["watermark"]:
         figures["watermark"] = _time(row["watermark"])
+        figures["watermark_epoch_s"] = row["watermark"].timestamp()
     if row["end_offsets"]:
         figures["end_offsets"] = dg.MetadataValue.json(row["end_offsets"])
     return Observed(key, f"{row['run_id']}:{row['batch_id']}", figures)

@@ -13,6 +13,7 @@ from pyspark.sql import SparkSession
 
 from crypto_intel.contracts.tables import TABLES
 from streaming.jobs import bar_news, ingest, live, publish
+from streaming.jobs.metrics import Metrics
 from streaming.jobs.progress import ProgressReporter
 from streaming.jobs.publisher import Publisher
 from streaming.jobs.query import Figures, Query, SparkQuery
@@ -30,12 +31,13 @@ class Context:
     publisher: Publisher
     figures: Figures
     reporter: ProgressReporter
+    metrics: Metrics
 
 
 QUERIES: dict[str, Callable[[Context], Query]] = {
     ingest.NAME: lambda at: SparkQuery(ingest.run(at.session, at.settings, at.figures)),
     publish.NAME: lambda at: publish.run(at.settings, at.publisher, at.reporter.tell),
-    live.NAME: lambda at: SparkQuery(live.run(at.session, at.settings, at.publisher, at.figures)),
+    live.NAME: lambda at: SparkQuery(live.run(at.session, at.settings, at.publisher, at.figures, at.metrics)),
     bar_news.NAME: lambda at: SparkQuery(bar_news.run(at.session, at.settings)),
 }
 """The queries in the order of their start: what a reader waits for comes first."""
@@ -66,14 +68,18 @@ def run(settings: StreamingSettings, names: list[str]) -> int:
             delta.ensure_table(table, lake)
         session = build_session(settings)
         publisher, figures = Publisher.from_settings(settings, stopping), Figures()
-        reporter = ProgressReporter(settings, publisher.now_us, figures)
+        metrics = Metrics(publisher.now_us)
+        if settings.metrics_port:
+            metrics.serve(settings.metrics_host, settings.metrics_port)
+        reporter = ProgressReporter(settings, publisher.now_us, figures, metrics)
         session.streams.addListener(reporter)
-        context = Context(session, settings, publisher, figures, reporter)
+        context = Context(session, settings, publisher, figures, reporter, metrics)
         queries = _start(names, lambda name: QUERIES[name](context), stopping)
         log.info("streaming", queries=names, lake=lake, source=settings.source)
-        died = _watch(queries, stopping)
+        died = _watch(queries, stopping, metrics)
         stopping.set()
         _drain(queries)
+        metrics.close()
         session.stop()
     return 1 if died else 0
 
@@ -91,10 +97,11 @@ def _start(names: list[str], start: Callable[[str], Query], stopping: threading.
     return queries
 
 
-def _watch(queries: list[Query], stopping: threading.Event) -> bool:
+def _watch(queries: list[Query], stopping: threading.Event, metrics: Metrics) -> bool:
     # True when a query died; its cause is in the log.
     while not stopping.wait(1):
         for query in queries:
+            metrics.set_up(query.name, is_up=query.is_active)
             if not query.is_active:
                 log.error("query died", query=query.name, error=query.error[:4000])
                 return True

@@ -19,8 +19,9 @@ from crypto_intel.contracts.events import Alert
 from crypto_intel.contracts.serving import LIVE_MARKETS
 from crypto_intel.contracts.settings import Source
 from crypto_intel.contracts.tables import BRONZE_NEWS
+from streaming.jobs.metrics import Metrics
 from streaming.jobs.publisher import Publisher
-from streaming.jobs.query import Figures, start
+from streaming.jobs.query import Figures, Newest, start
 from streaming.jobs.slices import Result, advanced, last_offsets, planned
 from streaming.jobs.slices import run as run_slices
 from streaming.settings import Alerts, StreamingSettings
@@ -54,6 +55,7 @@ class Emitted(msgspec.Struct):
 
     rows: list[tuple[str, dict[str, Any]]] = []
     fired: list[tuple[str, Fired]] = []
+    newest: Newest = Newest()
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,7 @@ class Live:
         emitted = Emitted(
             rows=[(market, one.row) for market, one in told.items() if one.row],
             fired=[(market, fired) for market, one in told.items() for fired in one.fired],
+            newest=Newest(max((state.clock_us for state in markets.values()), default=0), records.newest_ms),
         )
         return msgspec.msgpack.encode(markets), msgspec.msgpack.encode(emitted)
 
@@ -124,25 +127,30 @@ def rules_of(alerts: Alerts) -> Rules:
     )
 
 
-def run(session: SparkSession, settings: StreamingSettings, publisher: Publisher, figures: Figures) -> StreamingQuery:
+def run(
+    session: SparkSession, settings: StreamingSettings, publisher: Publisher, figures: Figures, metrics: Metrics
+) -> StreamingQuery:
     """Start the query."""
     records = read_kafka(session, settings, [settings.topics.trades, settings.topics.news])
-    sink = Sink(settings, publisher, figures)
+    sink = Sink(settings, publisher, figures, metrics)
     return start(records, NAME, settings, every_s=settings.triggers.live_s, sink=sink.write)
 
 
 class Sink:
     """Takes the query's batches."""
 
-    def __init__(self, settings: StreamingSettings, publisher: Publisher, figures: Figures) -> None:
+    def __init__(self, settings: StreamingSettings, publisher: Publisher, figures: Figures, metrics: Metrics) -> None:
         self._step = Live(rules_of(settings.alerts), settings.topics.trades, settings.news_clock)
         self._news_topic = settings.topics.news
         self._source = settings.source
         self._publisher = publisher
         self._figures = figures
+        self._metrics = metrics
         self._kafka = settings.kafka
         self._checkpoint = f"{settings.checkpoint_root}/{NAME}"
-        self._states = StateFiles(f"{self._checkpoint}/states", {})
+        self._states = StateFiles(
+            f"{self._checkpoint}/states", {"news_clock": settings.news_clock}, dict[str, LiveState] | list[NewsItem]
+        )
 
     def write(self, batch: DataFrame, batch_id: int) -> None:
         """Publish a batch.
@@ -154,22 +162,27 @@ class Sink:
         ranges = planned(self._checkpoint, batch_id, before)
         self._states.begin(batch_id, last_offsets(ranges))
         step = replace(self._step, news=known_news(before.partitions, self._news_topic))
-        results = run_slices(batch.sparkSession.sparkContext, self._kafka, ranges, step, before.partitions)
+        with self._figures.phase(NAME, "slices"):
+            results = run_slices(batch.sparkSession.sparkContext, self._kafka, ranges, step, before.partitions)
         after = advanced(before, results)
-        self._publish(query_id(batch), batch_id, results)
-        self._states.write(batch_id, after)
-        self._tell(results, after)
-
-    def _publish(self, epoch: str, batch_id: int, results: Sequence[Result]) -> None:
         emitted = [msgspec.msgpack.decode(result.output, type=Emitted) for result in results]
+        with self._figures.phase(NAME, "publish"):
+            self._publish(query_id(batch), batch_id, emitted)
+        with self._figures.phase(NAME, "states"):
+            self._states.write(batch_id, after)
+        self._tell(results, after, Newest.of(one.newest for one in emitted))
+
+    def _publish(self, epoch: str, batch_id: int, emitted: Sequence[Emitted]) -> None:
         now_us = self._publisher.now_us()
         markets = live_markets([row for part in emitted for row in part.rows], now_us, self._source)
         alerts = [raised(market, fired, now_us, self._source) for part in emitted for market, fired in part.fired]
         if markets.height or alerts:
             upserts = {"live_markets": markets} if markets.height else {}
             self._publisher.publish(NAME, epoch, batch_id, upserts, alerts=alerts)
+        for alert in alerts:
+            self._metrics.count_alert(alert.rule, alert.severity)
 
-    def _tell(self, results: Sequence[Result], after: States) -> None:
+    def _tell(self, results: Sequence[Result], after: States, newest: Newest) -> None:
         news_of_states = f"{self._news_topic}/"
         markets = [state for name, state in after.partitions.items() if not name.startswith(news_of_states)]
         self._figures.tell(
@@ -177,6 +190,7 @@ class Sink:
             records=sum(result.records for result in results),
             rows=sum(len(_markets.decode(state)) for state in markets),
             size=sum(map(len, after.partitions.values())),
+            newest=newest,
         )
 
 

@@ -1,4 +1,5 @@
-"""What each query is doing, told after every batch: to ops.stream_progress, for people and for Dagster.
+"""What each query is doing, told after every batch: to ops.stream_progress, for people and for Dagster, and to
+Prometheus.
 
 Best effort: a report that can not be stored is logged and dropped, since the next batch brings a newer one; a query
 never waits for it.
@@ -7,6 +8,7 @@ never waits for it.
 from __future__ import annotations
 
 import json
+import time
 import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -22,10 +24,13 @@ from pyspark.sql.streaming.listener import (
 )
 
 from streaming.jobs.follower import Progress
+from streaming.jobs.metrics import Metrics
 from streaming.jobs.query import Figures, StateFigures
 from streaming.jobs.standing import last_batch, read_to
 from streaming.settings import StreamingSettings
 from streaming.sinks.progress import ProgressRow, ProgressSink
+
+_WHOLE = "triggerExecution"  # Spark's name for all of a batch
 
 log = structlog.get_logger()
 
@@ -37,13 +42,17 @@ class ProgressReporter(StreamingQueryListener):
     Args:
         now_us: platform clock in microseconds.
         figures: what queries know of their own states.
+        metrics: told the same.
     """
 
-    def __init__(self, settings: StreamingSettings, now_us: Callable[[], int], figures: Figures) -> None:
+    def __init__(
+        self, settings: StreamingSettings, now_us: Callable[[], int], figures: Figures, metrics: Metrics
+    ) -> None:
         self._sink = ProgressSink(settings.postgres_dsn)
         self._checkpoints = settings.checkpoint_root
         self._now_us = now_us
         self._figures = figures
+        self._metrics = metrics
 
     def onQueryStarted(self, event: QueryStartedEvent) -> None:
         """Tell where the query stands, unless that was told when it got there."""
@@ -71,6 +80,7 @@ class ProgressReporter(StreamingQueryListener):
         self._write(progress_row(progress, self._now_us(), self._figures.of(progress.name or "")))
 
     def _write(self, row: ProgressRow) -> None:
+        self._metrics.tell(row)
         try:
             self._sink.write(row)
         except Exception as error:  # a status page must never hurt a stream
@@ -79,10 +89,9 @@ class ProgressReporter(StreamingQueryListener):
 
 def progress_row(progress: StreamingQueryProgress, now_us: int, own: StateFigures) -> ProgressRow:
     """A query's progress as a row of ops.stream_progress; `own` states count with Spark's."""
-    newest = progress.eventTime.get("max")
     states = progress.stateOperators
     rows = own.records + progress.numInputRows
-    batch_ms = progress.durationMs.get("triggerExecution")
+    batch_ms = progress.durationMs.get(_WHOLE)
     return ProgressRow(
         query=progress.name or "",
         batch_id=progress.batchId,
@@ -92,12 +101,22 @@ def progress_row(progress: StreamingQueryProgress, now_us: int, own: StateFigure
         end_offsets=end_offsets(progress),
         lag_records=_lag(progress),
         watermark=_time(progress.eventTime.get("watermark")),
-        event_time_delay_s=(now_us / 1e6 - _time(newest).timestamp()) if newest and _time(newest) else None,  # type: ignore[union-attr]
+        event_time_delay_s=_delay_s(progress, now_us, own),
         state_rows=own.rows + sum(state.numRowsTotal for state in states),
         state_bytes=own.size + sum(state.memoryUsedBytes for state in states),
         late_rows=own.late + sum(state.numRowsDroppedByWatermark for state in states),
         run_id=str(progress.runId),
+        phases_ms={phase: spent for phase, spent in progress.durationMs.items() if phase != _WHOLE}
+        | dict(own.phases_ms),
+        lag_s=time.time() - own.newest.kafka_ms / 1000 if own.newest.kafka_ms else None,
     )
+
+
+def _delay_s(progress: StreamingQueryProgress, now_us: int, own: StateFigures) -> float | None:
+    # Of the newest event time: what the query itself read, or what Spark saw pass a watermark.
+    told = _time(progress.eventTime.get("max"))
+    newest_us = own.newest.event_us or (told.timestamp() * 1e6 if told else 0)
+    return (now_us - newest_us) / 1e6 if newest_us else None
 
 
 def followed_row(progress: Progress) -> ProgressRow:

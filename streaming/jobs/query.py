@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from types import MappingProxyType
 from typing import NamedTuple, Protocol
 
 from pyspark.sql import DataFrame
@@ -70,14 +73,32 @@ class SparkQuery:
         self._query.stop()
 
 
+class Newest(NamedTuple):
+    """Of the records of a batch: the newest event time in microseconds, and Kafka's newest in milliseconds; 0: none."""
+
+    event_us: int = 0
+    kafka_ms: int = 0
+
+    @classmethod
+    def of(cls, all_: Iterable[Newest]) -> Newest:
+        """The newest of several."""
+        told = [cls(), *all_]
+        return cls(max(one.event_us for one in told), max(one.kafka_ms for one in told))
+
+
+NOTHING = Newest()
+
+
 class StateFigures(NamedTuple):
     """Of a query's last batch: records read outside Spark, markets remembered and bytes of
-    them, and trades of the batch that came late."""
+    them, trades of the batch that came late, and what the time went to."""
 
     records: int = 0
     rows: int = 0
     size: int = 0
     late: int = 0
+    newest: Newest = NOTHING
+    phases_ms: Mapping[str, int] = MappingProxyType({})
 
 
 class Figures:
@@ -86,11 +107,22 @@ class Figures:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._by_query: dict[str, StateFigures] = {}
+        self._phases: dict[str, dict[str, int]] = {}
 
-    def tell(self, query: str, *, records: int, rows: int, size: int, late: int = 0) -> None:
+    @contextmanager
+    def phase(self, query: str, name: str) -> Iterator[None]:
+        """Time a phase of the batch at hand."""
+        began = time.monotonic()
+        yield
+        with self._lock:
+            phases = self._phases.setdefault(query, {})
+            phases[name] = phases.get(name, 0) + round(1000 * (time.monotonic() - began))
+
+    def tell(self, query: str, *, records: int, rows: int, size: int, late: int = 0, newest: Newest = NOTHING) -> None:
         """After a batch."""
         with self._lock:
-            self._by_query[query] = StateFigures(records, rows, size, late)
+            phases = self._phases.pop(query, {})
+            self._by_query[query] = StateFigures(records, rows, size, late, newest, phases)
 
     def of(self, query: str) -> StateFigures:
         """The newest."""

@@ -6,7 +6,7 @@ for the same batch does not count its records twice.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -17,10 +17,10 @@ from streaming.sinks.connection import PostgresConnection
 
 _UPSERT = """
 INSERT INTO ops.stream_progress AS p (query, batch_id, input_rows, rows_total, rows_per_second, batch_ms, end_offsets,
-  lag_records, watermark, event_time_delay_s, state_rows, state_bytes, late_rows, run_id, updated_at)
+  lag_records, watermark, event_time_delay_s, state_rows, state_bytes, late_rows, run_id, phases_ms, lag_s, updated_at)
 VALUES (%(query)s, %(batch_id)s, %(input_rows)s, %(input_rows)s, %(rows_per_second)s, %(batch_ms)s, %(end_offsets)s,
   %(lag_records)s, %(watermark)s, %(event_time_delay_s)s, %(state_rows)s, %(state_bytes)s, %(late_rows)s, %(run_id)s,
-  clock_timestamp())
+  %(phases_ms)s, %(lag_s)s, clock_timestamp())
 ON CONFLICT (query) DO UPDATE SET
   rows_total = p.rows_total + CASE WHEN EXCLUDED.batch_id = p.batch_id THEN 0 ELSE EXCLUDED.input_rows END,
   late_rows = CASE WHEN EXCLUDED.run_id = p.run_id AND EXCLUDED.batch_id > p.batch_id THEN coalesce(p.late_rows, 0)
@@ -28,7 +28,8 @@ ON CONFLICT (query) DO UPDATE SET
   batch_id = EXCLUDED.batch_id, input_rows = EXCLUDED.input_rows, rows_per_second = EXCLUDED.rows_per_second,
   batch_ms = EXCLUDED.batch_ms, end_offsets = EXCLUDED.end_offsets, lag_records = EXCLUDED.lag_records,
   watermark = EXCLUDED.watermark, event_time_delay_s = EXCLUDED.event_time_delay_s, state_rows = EXCLUDED.state_rows,
-  state_bytes = EXCLUDED.state_bytes, run_id = EXCLUDED.run_id, updated_at = EXCLUDED.updated_at
+  state_bytes = EXCLUDED.state_bytes, run_id = EXCLUDED.run_id, phases_ms = EXCLUDED.phases_ms,
+  lag_s = EXCLUDED.lag_s, updated_at = EXCLUDED.updated_at
 """
 
 _UPSERT_IF_NEW = f"{_UPSERT.rstrip()}\nWHERE p.batch_id <> EXCLUDED.batch_id"
@@ -51,6 +52,8 @@ class ProgressRow:
     state_bytes: int
     late_rows: int
     run_id: str
+    phases_ms: dict[str, int] = field(default_factory=dict)
+    lag_s: float | None = None
 
 
 class ProgressSink:
@@ -78,4 +81,5 @@ class ProgressSink:
     def _execute(self, statement: str, row: ProgressRow) -> None:
         if self._database is not None:
             with self._database.transaction() as connection:
-                connection.execute(statement, {**asdict(row), "end_offsets": Jsonb(row.end_offsets)})
+                told = {**asdict(row), "end_offsets": Jsonb(row.end_offsets), "phases_ms": Jsonb(row.phases_ms)}
+                connection.execute(statement, told)

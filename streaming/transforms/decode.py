@@ -90,6 +90,11 @@ class Records:
         """`topic/partition`."""
         return f"{self.topic}/{self.partition}"
 
+    @property
+    def newest_ms(self) -> int:
+        """Kafka's newest time, in milliseconds; 0 without records."""
+        return int(self.times_ms.max() or 0)  # type: ignore[arg-type]
+
     def part(self, start: int, end: int) -> Records:
         """The records from place `start` up to `end`, exclusive."""
         size = end - start
