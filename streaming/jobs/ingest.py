@@ -24,7 +24,7 @@ from crypto_intel.contracts.tables import (
     SILVER_PRICE_MEANS_5M,
 )
 from streaming import failpoints
-from streaming.jobs.query import Figures, start
+from streaming.jobs.query import Figures, Newest, start
 from streaming.jobs.resume import Resume
 from streaming.jobs.slices import Result, advanced, last_offsets, planned
 from streaming.jobs.slices import run as run_slices
@@ -55,6 +55,7 @@ class Output(msgspec.Struct):
 
     files: dict[str, list[DataFile]]
     closed: dict[str, Closed]
+    newest: Newest = Newest()
 
 
 @dataclass(frozen=True)
@@ -94,6 +95,7 @@ class Ingest:
                 self._close(decoded, markets, output, is_known=is_known)
             if is_status and BRONZE_FEED_STATUS in decoded.bronze:
                 lost = with_statuses(lost, decoded.bronze[BRONZE_FEED_STATUS].iter_rows(named=True))
+        output.newest = Newest(max((state.clock_us for state in markets.values()), default=0), records.newest_ms)
         after = markets if is_trades else lost if is_status else None
         return msgspec.msgpack.encode(after) if after is not None else None, msgspec.msgpack.encode(output)
 
@@ -156,7 +158,8 @@ class Sink:
         resume = Resume.unpack(packed)
         context = batch.sparkSession.sparkContext
         step = self._step(resume=resume, lost=lost_ids(before.partitions, self._statuses))
-        results = run_slices(context, self._kafka, ranges, step, before.partitions)
+        with self._figures.phase(NAME, "slices"):
+            results = run_slices(context, self._kafka, ranges, step, before.partitions)
         failpoints.reach(f"{NAME}:files")
         self._append(query_id(batch), batch_id, results, resume)
         failpoints.reach(f"{NAME}:tables")
@@ -168,14 +171,9 @@ class Sink:
 
     def _append(self, application: str, batch_id: int, results: list[Result], resume: Resume) -> None:
         outputs = [msgspec.msgpack.decode(result.output, type=Output) for result in results]
-        for table in BRONZE:
-            files = [file for output in outputs for file in output.files.get(table.full_name, [])]
-            self._lake.commit(table, files, application=application, batch_id=batch_id)
         closed = {market: done for output in outputs for market, done in output.closed.items()}
-        for kind, table in BARS.items():
-            rows = closed_rows(closed, kind, table)
-            rows = rows if table is SILVER_LATE_ARRIVALS else resume.unwritten(rows, table)
-            self._lake.append(rows, table, application=application, batch_id=batch_id)
+        with self._figures.phase(NAME, "commits"):
+            self._commit(application, batch_id, outputs, closed, resume)
         states = [result.state for result in results if result.state and result.name.startswith(f"{self._trades}/")]
         self._figures.tell(
             NAME,
@@ -183,7 +181,19 @@ class Sink:
             rows=sum(len(_markets.decode(state)) for state in states),
             size=sum(map(len, states)),
             late=sum(row["trade_count"] for done in closed.values() for row in done.late),
+            newest=Newest.of(output.newest for output in outputs),
         )
+
+    def _commit(
+        self, application: str, batch_id: int, outputs: list[Output], closed: dict[str, Closed], resume: Resume
+    ) -> None:
+        for table in BRONZE:
+            files = [file for output in outputs for file in output.files.get(table.full_name, [])]
+            self._lake.commit(table, files, application=application, batch_id=batch_id)
+        for kind, table in BARS.items():
+            rows = closed_rows(closed, kind, table)
+            rows = rows if table is SILVER_LATE_ARRIVALS else resume.unwritten(rows, table)
+            self._lake.append(rows, table, application=application, batch_id=batch_id)
 
 
 def lost_ids(partitions: Mapping[str, bytes], topic: str) -> LostIds:
