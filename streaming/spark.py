@@ -12,6 +12,7 @@ from pyspark import SparkContext
 from pyspark.sql import DataFrame, SparkSession
 
 from crypto_intel.contracts.settings import Kafka
+from streaming import class_archive
 from streaming.settings import Spark, StreamingSettings
 
 PACKAGES = (
@@ -73,7 +74,7 @@ def build_session(settings: StreamingSettings, app_name: str = "crypto-intel") -
     conf = {
         **BASE_CONF,
         **_local_conf(spark, settings.master),
-        **_jars_conf(spark),
+        **_jars_conf(spark, settings.master),
         "spark.sql.shuffle.partitions": str(spark.shuffle_partitions),
         **spark.conf,
     }
@@ -107,17 +108,24 @@ def _local_conf(spark: Spark, master: str) -> dict[str, str]:
         "spark.driver.bindAddress": "127.0.0.1",
         "spark.driver.host": "127.0.0.1",
         "spark.driver.memory": spark.driver_memory,
-        "spark.driver.extraJavaOptions": " ".join([*_JVM_OPTIONS, *_JIT[spark.jit]]),
+        "spark.driver.extraJavaOptions": " ".join([*_JVM_OPTIONS, *_JIT[spark.jit], *_archived(spark)]),
     }
 
 
-def _jars_conf(spark: Spark) -> dict[str, str]:
+def _archived(spark: Spark) -> list[str]:
+    return class_archive.jvm_options(spark.jars) if spark.jars else []
+
+
+def _jars_conf(spark: Spark, master: str) -> dict[str, str]:
     if spark.jars is None:
         return {"spark.jars.packages": ",".join(PACKAGES)}
-    jars = sorted(spark.jars.glob("*.jar"))
+    jars = list(map(str, class_archive.connectors(spark.jars)))
     if not jars:
         raise ValueError(f"no jars in {spark.jars}; `crypto-intel jars` resolves them")
-    return {"spark.jars": ",".join(map(str, jars))}
+    if master.startswith("local"):
+        # One JVM: on its own class path they are in the archive of classes, too, and need not be copied for executors.
+        return {"spark.driver.extraClassPath": ":".join(jars)}
+    return {"spark.jars": ",".join(jars)}
 
 
 def read_kafka(session: SparkSession, settings: StreamingSettings, topics: list[str]) -> DataFrame:
