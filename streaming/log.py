@@ -1,6 +1,7 @@
 """Logs of the streaming processes: one line an event on standard output, as text or JSON; times are UTC.
 
-Values are logged as they are given: never give a key, a DSN or a whole settings object.
+Values are logged as they are given: never give a key, a DSN or a whole settings object. Tracebacks are logged without
+the values of variables, which structlog's own defaults would show.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ import argparse
 import sys
 
 from streaming.jobs.app import QUERIES, run
+from streaming.log import configure_log
 from streaming.settings import StreamingSettings
 
 
@@ -21,7 +22,9 @@ def main() -> int:
     unknown = sorted(set(names) - set(QUERIES))
     if unknown:
         parser.error(f"no query named {', '.join(unknown)}; there are {', '.join(QUERIES)}")
-    return run(StreamingSettings(), names)
+    settings = StreamingSettings()
+    configure_log(json=settings.log_json)
+    return run(settings, names)
 
 
 if __name__ == "__main__":
