@@ -60,7 +60,8 @@ def _needs(scope: str) -> Callable[..., Awaitable[Caller]]:
         bearer: Annotated[HTTPAuthorizationCredentials | None, Security(_BEARER)],
         key: Annotated[str | None, Security(_HEADER)],
     ) -> Caller:
-        credential = bearer.credentials if bearer else key or request.headers.get("authorization")
+        # An empty or unknown one is a bad one, never none at all.
+        credential = bearer.credentials if bearer else request.headers.get("authorization", key)
         caller = await identify(has, credential, request.client.host if request.client else "unknown")
         request.state.headers = await has.limiter.take(caller)
         if not caller.may(scope):

@@ -8,10 +8,11 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 
-from crypto_intel.serving.api import problems
 from crypto_intel.serving.api.models import Problem, page_of
+from crypto_intel.serving.api.problems import MEDIA_TYPE
 
 _PROBLEMS = {
+    "400": "The body is no JSON.",
     "401": "No credential, or none that is good.",
     "403": "The credential may not do this.",
     "404": "There is no such thing.",
@@ -54,12 +55,15 @@ def openapi(app: FastAPI) -> dict[str, Any]:
     model = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
     schemas.update(model.pop("$defs", {}))
     schemas["Problem"] = model
-    content = {problems.MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
     for path in document["paths"].values():
         for operation in path.values():
             answers = operation["responses"]
             answers.pop("422", None)
             if operation.get("security"):
-                answers.update({status: {"description": doc, "content": content} for status, doc in _PROBLEMS.items()})
+                problems_of = {s: {"description": d, "content": content} for s, d in _PROBLEMS.items()}
+                if "requestBody" not in operation:
+                    del problems_of["400"]
+                answers.update(problems_of)
             operation["responses"] = dict(sorted(answers.items()))
     return document

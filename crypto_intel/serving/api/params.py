@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, date, datetime
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from crypto_intel.contracts.serving import ALERT_STATES
 from crypto_intel.contracts.symbols import SYMBOL_PATTERN
@@ -31,12 +31,25 @@ def _sane_date(day: date) -> date:
     return day
 
 
+def _text_of_time(value: object) -> object:
+    # Pydantic would take a number as seconds since 1970, which the description does not offer.
+    if isinstance(value, str) and "-" not in value[1:]:
+        raise ValueError("ISO 8601, such as 2026-11-20T12:00:00Z")
+    return value
+
+
 Time = Annotated[
     datetime,
+    BeforeValidator(_text_of_time),
     AfterValidator(_sane_time),
     Field(description="ISO 8601; without a zone: UTC.", examples=["2026-11-20T12:00:00Z"]),
 ]
-Day = Annotated[date, AfterValidator(_sane_date), Field(description="ISO 8601.", examples=["2026-11-20"])]
+Day = Annotated[
+    date,
+    BeforeValidator(_text_of_time),
+    AfterValidator(_sane_date),
+    Field(description="ISO 8601.", examples=["2026-11-20"]),
+]
 SymbolName = Annotated[
     str, Field(pattern=SYMBOL_PATTERN, description="Market as BASE-QUOTE.", examples=["BTC-USDT"], max_length=26)
 ]

@@ -1,0 +1,87 @@
+"""The API's description: it is the golden one, has examples, and requests made from it find no fault.
+
+`make fuzz-api` makes more than 10,000 of these requests; here are some hundred.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+
+from crypto_intel.contracts.serving import BARS_1M
+from crypto_intel.serving import keys
+from crypto_intel.serving.api.app import create_app
+from crypto_intel_tests.crypto_intel.serving.api.server import served, settings
+
+EXAMPLES = int(os.environ.get("CRYPTO_INTEL_FUZZ_EXAMPLES", "5"))
+"""Random requests an operation."""
+
+PHASES = "examples,coverage,fuzzing" if EXAMPLES > 5 else "examples,fuzzing"
+"""The phase of coverage makes some 1,500 requests, a minute of them."""
+
+_CHECKS = (
+    "not_a_server_error", "status_code_conformance", "content_type_conformance", "response_headers_conformance",
+    "response_schema_conformance", "negative_data_rejection", "missing_required_header", "unsupported_method",
+    "ignored_auth", "use_after_free",
+)  # fmt: skip
+"""All but positive_data_acceptance: that a cursor is one that an answer gave, no schema can say."""
+
+
+@pytest.fixture(scope="module")
+def document(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """The OpenAPI document; no server and no database is needed for it."""
+    return create_app(settings("postgresql://nowhere", tmp_path_factory.mktemp("api"))).openapi()
+
+
+def test_the_description_is_the_golden_one(document: dict[str, Any], golden: Callable[[str, str], None]) -> None:
+    golden("openapi.json", json.dumps(document, indent=1, ensure_ascii=False, sort_keys=True) + "\n")
+
+
+def test_rows_are_those_of_the_contracts(document: dict[str, Any]) -> None:
+    bar = document["components"]["schemas"]["Bar"]["properties"]
+    assert {name: found["description"] for name, found in bar.items()} == {c.name: c.doc for c in BARS_1M.columns}
+
+
+def test_every_operation_says_what_it_is_and_shows_examples(document: dict[str, Any]) -> None:
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
+            assert operation["description"], (method, path)
+            assert "200" in operation["responses"], (method, path)
+    for name, schema in document["components"]["schemas"].items():
+        if name in {"Bar", "EnrichedRow", "Alert", "Gap", "Article", "Price"}:
+            assert all(field.get("examples") for field in schema["properties"].values()), name
+
+
+@pytest.fixture(scope="module")
+def fuzzed(api_dsn: str, redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
+    """Address of an API of its own, and a key that may do everything."""
+    key = keys.create(SecretStr(api_dsn), "fuzz", ["admin"], rate_per_minute=10_000_000).get_secret_value()
+    with served(settings(api_dsn, tmp_path_factory.mktemp("fuzzed"), redis_url)) as address:
+        yield address, key
+
+
+@pytest.mark.stack
+@pytest.mark.timeout(3_600)
+def test_requests_made_from_the_description_find_no_fault(fuzzed: tuple[str, str], tmp_path: Path) -> None:
+    address, key = fuzzed
+    command = [
+        str(Path(sys.executable).with_name("schemathesis")), "run", f"{address}/openapi.json",
+        "--header", f"Authorization: Bearer {key}", "--max-examples", str(EXAMPLES), "--seed", "7", "--no-color",
+        "--phases", PHASES, "--checks", ",".join(_CHECKS), "--continue-on-failure",
+        "--suppress-health-check", "all", "--request-timeout", "20", "--warnings", "off",
+    ]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path, timeout=3_500)
+    generated = re.search(r"([\d,]+) generated", done.stdout)
+    print(done.stdout[-6_000:])  # noqa: T201 - what was asked, for `make fuzz-api`
+    assert done.returncode == 0, done.stdout[-6_000:] + done.stderr[-2_000:]
+    assert generated is not None
+    assert int(generated[1].replace(",", "")) > 15 * EXAMPLES
