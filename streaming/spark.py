@@ -143,6 +143,11 @@ def read_kafka(session: SparkSession, settings: StreamingSettings, topics: list[
     return reader.load()
 
 
+def _quoted(text: str) -> str:
+    # Within the quotes of a JAAS file.
+    return text.replace("\\", "\\\\").replace('"', '\\"')
+
+
 def kafka_options(kafka: Kafka) -> dict[str, str]:
     """Options of Spark's Kafka source. The password is in them, and Spark redacts options of that name in plans."""
     options = {
@@ -155,6 +160,8 @@ def kafka_options(kafka: Kafka) -> dict[str, str]:
         options["kafka.sasl.mechanism"] = kafka.sasl_mechanism
         options["kafka.sasl.jaas.config"] = (
             f"org.apache.kafka.common.security.{module} required "
-            f'username="{kafka.username or ""}" password="{password}";'
+            f'username="{_quoted(kafka.username or "")}" password="{_quoted(password)}";'
         )
+    if kafka.ca_file:
+        options |= {"kafka.ssl.truststore.type": "PEM", "kafka.ssl.truststore.location": str(kafka.ca_file)}
     return options

@@ -46,6 +46,9 @@ class Kafka(BaseModel):
     sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = None
     username: str | None = None
     password: SecretStr | None = None
+    ca_file: Path | None = Field(
+        default=None, description="PEM of who signed the brokers' certificates; unset: those that the system trusts."
+    )
     partitions: int = Field(default=3, ge=1)
 
     def client_config(self) -> dict[str, str]:
@@ -55,6 +58,8 @@ class Kafka(BaseModel):
             config["sasl.mechanisms"] = self.sasl_mechanism
             config["sasl.username"] = self.username or ""
             config["sasl.password"] = self.password.get_secret_value() if self.password else ""
+        if self.ca_file:
+            config["ssl.ca.location"] = str(self.ca_file)
         return config
 
 

@@ -68,7 +68,10 @@ Configuration:
 
 @dataclass(frozen=True)
 class KafkaServer:
-    """Where the broker keeps its files and listens, and what it runs with; `heap_mb` bounds its heap."""
+    """Where the broker keeps its files and listens, and what it runs with; `heap_mb` bounds its heap.
+
+    `more` are further lines of its properties, which go before ours.
+    """
 
     folder: Path
     port: int
@@ -76,6 +79,7 @@ class KafkaServer:
     java_home: Path
     jars: Jars
     heap_mb: int = 512
+    more: str = ""
 
     @property
     def bootstrap(self) -> str:
@@ -87,7 +91,7 @@ class KafkaServer:
         config = _PROPERTIES.format(
             host=LOOPBACK, port=self.port, controller_port=self.controller_port, data=self._data
         )
-        write_atomic(self._properties, config)
+        write_atomic(self._properties, config + self.more)
         write_atomic(self.folder / "log4j2.yaml", _LOG4J)
         if not (self._data / "meta.properties").exists():
             self._format()

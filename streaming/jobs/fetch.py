@@ -48,9 +48,10 @@ def fetch(kafka: Kafka, wanted: Range) -> Records:
 
 
 def _consumer(kafka: Kafka) -> Consumer:
-    if kafka.bootstrap not in _consumers:
-        _consumers[kafka.bootstrap] = Consumer({**kafka.client_config(), **_CONFIG})
-    return _consumers[kafka.bootstrap]
+    name = repr(kafka)  # secrets are hidden in it
+    if name not in _consumers:
+        _consumers[name] = Consumer({**kafka.client_config(), **_CONFIG})
+    return _consumers[name]
 
 
 def _read(consumer: Consumer, wanted: Range) -> list[Message]:
