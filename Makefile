@@ -10,7 +10,7 @@ SOURCES := crypto_intel streaming crypto_intel_tests
 DOCKERFILES := $(wildcard docker/Dockerfile*)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo live replay clean-demo test test-fast fuzz-api load-api chaos lint fmt lock golden
+.PHONY: help setup demo live replay clean-demo test test-fast bench fuzz-api load-api chaos lint fmt lock golden
 
 help: ## List the tasks
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -54,6 +54,9 @@ chaos: setup ## Every fault on real servers, in full, an hour or more; table in 
 
 fuzz-api: setup ## More than 10,000 requests made from the API's description; none may find a fault
 	CRYPTO_INTEL_FUZZ_EXAMPLES=600 $(BIN)/python -m pytest -q -s crypto_intel_tests/crypto_intel/serving/api/test_openapi.py
+
+bench: setup ## Speed on this machine: backlog, live, growth, half an hour (BENCH="backlog --quick": what, and how much)
+	$(BIN)/python -m crypto_intel_tests.benchmarks $(BENCH)
 
 lint: setup ## Style, types, import borders, docker files, the asset graph
 	$(BIN)/ruff check $(SOURCES)
