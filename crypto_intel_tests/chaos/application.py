@@ -23,7 +23,9 @@ class Sender:
     """Sends records and keeps what the broker acknowledged: (topic, partition, offset) -> value."""
 
     def __init__(self, bootstrap: str) -> None:
-        self._producer = Producer({"bootstrap.servers": bootstrap, "enable.idempotence": True, "acks": "all"})
+        self._producer = Producer(
+            {"bootstrap.servers": bootstrap, "enable.idempotence": True, "acks": "all", "log_level": 0}
+        )
         self.acked: dict[tuple[str, int, int], bytes] = {}
 
     def send(self, records: Iterable[Record], per_s: float = 0) -> None:
@@ -73,6 +75,8 @@ class Application:
     dsn: str = "postgresql://nobody@127.0.0.1:1/none"
     redis_url: str = ""
     process: subprocess.Popen[bytes] | None = None
+    name: str = "application"
+    restarts: int = 0
 
     @property
     def lake(self) -> Path:
@@ -87,7 +91,7 @@ class Application:
     @property
     def log(self) -> Path:
         """What it printed."""
-        return self.folder / "application.log"
+        return self.folder / f"{self.name}.log"
 
     def start(self, **extra: str) -> None:
         """Start it; `extra` is added to its environment this once."""

@@ -20,11 +20,12 @@ from crypto_intel.stack.rebuild import set_aside
 from crypto_intel.stack.state import Folder
 from crypto_intel_tests.chaos.application import Application, Sender
 from crypto_intel_tests.chaos.ground import ALL_QUERIES, LAKE_QUERIES, Ground
-from crypto_intel_tests.chaos.judgement import Verdict, bar_count, bronze_count, judge, pair_count
+from crypto_intel_tests.chaos.inputs import sprinkled
+from crypto_intel_tests.chaos.judgement import Verdict, bronze_count
 from crypto_intel_tests.chaos.load import Load
 from crypto_intel_tests.chaos.scale import Scale, Tell
-from crypto_intel_tests.chaos.served import is_served, judge_served
 from crypto_intel_tests.chaos.table import Row
+from crypto_intel_tests.chaos.whole import is_whole, verdict_of
 from streaming.failpoints import VARIABLE
 
 EDGES = {
@@ -47,23 +48,6 @@ EDGES = {
     "live": ("live:begun", "live:transaction", "live:postgres", "live:alerts", "live:redis", "live:states"),
 }
 """Where a batch can be cut, by query."""
-
-
-def is_whole(application: Application, sender: Sender, load: Load) -> bool:
-    """Whether the lake has every acknowledged record, all bars and pairs, and PostgreSQL too: by counts, cheaply."""
-    if bronze_count(application.lake) < len(sender.acked) or bar_count(application.lake) < load.bars().height:
-        return False
-    if "bar_news" in application.queries and pair_count(application.lake) < len(load.pairs()):
-        return False
-    return not application.publishes or is_served(application, load)
-
-
-def verdict_of(application: Application, sender: Sender, load: Load) -> Verdict:
-    """The lake, and what is served, held to the ledger and the oracle."""
-    verdict = judge(application.lake, sender.acked, load, with_pairs="bar_news" in application.queries)
-    if application.publishes:
-        verdict.join(judge_served(application, load))
-    return verdict
 
 
 def finish(application: Application, sender: Sender, load: Load, timeout_s: float = 120) -> tuple[Verdict, float]:
@@ -131,7 +115,7 @@ def failpoint(ground: Ground, query: str, place: str, again: int = 1) -> Row:
     """R2: killed at one edge of a batch, `again` times in a row; then started again."""
     needed = {"publish": ("ingest", "publish"), "live": ("ingest", "live"), "bar_news": LAKE_QUERIES}
     application = ground.application(place, needed.get(query, ("ingest",)), CRYPTO_INTEL_MAX_RECORDS_PER_BATCH="1000")
-    load = Load(application.topics, minutes=10, trades_per_minute=300, articles=20)
+    load = sprinkled(Load(application.topics, minutes=15, trades_per_minute=200, articles=30))
     sender = Sender(ground.bootstrap)
     half = len(load.records) // 2
     sender.send(load.records[:half])
@@ -151,7 +135,7 @@ def commit_deleted(ground: Ground) -> Row:
     """R3: the last entry of Spark's commit log deleted: the batch comes again, and changes nothing."""
     application, load, sender = _half_done(ground, "commit-deleted")
     for query in application.queries:
-        _newest(application.folder / "checkpoints" / query / "commits").unlink()
+        newest(application.folder / "checkpoints" / query / "commits").unlink()
     return _second_half("R3", "last commit files deleted", application, load, sender)
 
 
@@ -199,7 +183,8 @@ def _second_half(goal: str, fault: str, application: Application, load: Load, se
     return Row(goal, fault, 1, verdict, len(sender.acked), [took])
 
 
-def _newest(folder: Path) -> Path:
+def newest(folder: Path) -> Path:
+    """The last batch's file of Spark's offset or commit log."""
     return max((path for path in folder.iterdir() if path.name.isdigit()), key=lambda path: int(path.name))
 
 
@@ -207,25 +192,25 @@ Damage = Callable[[Path], None]
 
 
 def _cut_offsets(checkpoint: Path) -> None:
-    path = _newest(checkpoint / "offsets")
+    path = newest(checkpoint / "offsets")
     path.write_bytes(path.read_bytes()[:20])
-    _newest(checkpoint / "commits").unlink()
+    newest(checkpoint / "commits").unlink()
 
 
 def _spoil_states(checkpoint: Path) -> None:
-    path = checkpoint / "states" / f"{_newest(checkpoint / 'commits').name}.states"
+    path = checkpoint / "states" / f"{newest(checkpoint / 'commits').name}.states"
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(bytes(content))
 
 
 def _lose_states(checkpoint: Path) -> None:
-    (checkpoint / "states" / f"{_newest(checkpoint / 'commits').name}.states").unlink()
+    (checkpoint / "states" / f"{newest(checkpoint / 'commits').name}.states").unlink()
 
 
 def _change_offsets(checkpoint: Path) -> None:
     # The batch is planned anew, with more records: tables that have it would skip them.
-    number = _newest(checkpoint / "offsets").name
+    number = newest(checkpoint / "offsets").name
     (checkpoint / "offsets" / number).unlink()
     (checkpoint / "offsets" / f".{number}.crc").unlink(missing_ok=True)
 

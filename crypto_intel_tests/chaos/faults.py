@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from crypto_intel_tests.chaos import crashes
+from crypto_intel_tests.chaos import crashes, odd_input, outages
 from crypto_intel_tests.chaos.ground import Ground
 from crypto_intel_tests.chaos.scale import Scale, Tell
 from crypto_intel_tests.chaos.table import Row
@@ -35,6 +35,13 @@ def faults(scale: Scale) -> list[Fault]:
         Fault("R3", "damaged checkpoint", lambda at, _: crashes.damaged(at)),
         Fault("R4", "rebuild", lambda at, _: [crashes.rebuilt(at), crashes.rebuilt(at, killed=True)]),
         Fault("R4", "checkpoint deleted", lambda at, _: [crashes.checkpoint_deleted(at)]),
+        Fault("R5", "broker", lambda at, tell: outages.broker_away(at, scale, tell)),
+        Fault("R9", "postgres", lambda at, tell: [outages.postgres_away(at, scale, tell)]),
+        Fault("R10", "redis", lambda at, tell: outages.redis_away(at, scale, tell)),
+        Fault("R8", "spoilt", lambda at, _: odd_input.spoilt(at, scale)),
+        Fault("R12", "late and future", lambda at, _: odd_input.late_and_future(at)),
+        Fault("R17", "two writers", lambda at, _: outages.two_writers(at)),
+        Fault("R11", "disk full", lambda at, _: [outages.disk_full(at)]),
     ]
 
 

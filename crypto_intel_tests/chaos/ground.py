@@ -6,7 +6,9 @@ A fault that would disturb the others' server (a frozen broker, a stopped Postgr
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
+import signal
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -80,6 +82,24 @@ class Broker:
 
     kafka: KafkaServer
     running: Server
+
+    @contextlib.contextmanager
+    def frozen(self) -> Iterator[None]:
+        """It stands still; connections stay open and nobody answers."""
+        os.kill(self.running.pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(self.running.pid, signal.SIGCONT)
+
+    def kill(self) -> None:
+        """kill -9."""
+        os.kill(self.running.pid, signal.SIGKILL)
+        self.running.stop()
+
+    def start(self) -> None:
+        """Start it again on its files."""
+        self.running = self.kafka.start().wait_until_ready()
 
     @classmethod
     @contextlib.contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 import polars as pl
@@ -12,37 +12,61 @@ import redis
 from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
 
 from crypto_intel.contracts.events import Alert
-from crypto_intel_tests.chaos.application import Application
+from crypto_intel.contracts.settings import Topics
 from crypto_intel_tests.chaos.judgement import Verdict, judge_bars
 from crypto_intel_tests.chaos.load import MINUTE_US, PARTITIONS, Load
 
 
-def judge_served(application: Application, load: Load) -> Verdict:
+class Served(Protocol):
+    """What serves: an application, or queries in this process. Members are read-only."""
+
+    @property
+    def queries(self) -> tuple[str, ...]:
+        """Those that ran."""
+
+    @property
+    def dsn(self) -> str:
+        """Of PostgreSQL."""
+
+    @property
+    def redis_url(self) -> str:
+        """Of Redis."""
+
+    @property
+    def bootstrap(self) -> str:
+        """Of the broker."""
+
+    @property
+    def topics(self) -> Topics:
+        """Its topics."""
+
+
+def judge_served(ran: Served, load: Load) -> Verdict:
     """Hold PostgreSQL and Redis to the load, and the alerts topic to PostgreSQL: what its queries publish."""
     verdict = Verdict()
-    if "publish" in application.queries:
+    if "publish" in ran.queries:
         for name, window_us in (("bars_1m", MINUTE_US), ("bars_5m", 5 * MINUTE_US)):
-            bars = _table(application.dsn, f"SELECT * FROM {name}")
+            bars = _table(ran.dsn, f"SELECT * FROM {name}")
             judge_bars(bars, load.bars(window_us), f"served {name}", verdict)
-        articles = {row[0] for row in _rows(application.dsn, "SELECT article_id FROM articles")}
+        articles = {row[0] for row in _rows(ran.dsn, "SELECT article_id FROM articles")}
         wanted = {article.article_id for article in load.news}
         verdict.add("articles", lost=len(wanted - articles), wrong=len(articles - wanted))
-    if {"publish", "bar_news"} <= set(application.queries):
-        _judge_pairs(application.dsn, load, verdict)
-    if "live" in application.queries:
-        _judge_markets(application, load, verdict)
-        _judge_alerts(application, load, verdict)
+    if {"publish", "bar_news"} <= set(ran.queries):
+        _judge_pairs(ran.dsn, load, verdict)
+    if "live" in ran.queries:
+        _judge_markets(ran, load, verdict)
+        _judge_alerts(ran, load, verdict)
     return verdict
 
 
-def is_served(application: Application, load: Load) -> bool:
+def is_served(ran: Served, load: Load) -> bool:
     """Whether as many rows are served as there must be: cheap, to be asked often."""
-    asked = {"bars_1m": load.bars().height} if "publish" in application.queries else {}
-    if {"publish", "bar_news"} <= set(application.queries):
+    asked = {"bars_1m": load.bars().height} if "publish" in ran.queries else {}
+    if {"publish", "bar_news"} <= set(ran.queries):
         asked["bar_news"] = len(load.pairs())
-    if any(_rows(application.dsn, f"SELECT count(*) FROM {name}")[0][0] < count for name, count in asked.items()):
+    if any(_rows(ran.dsn, f"SELECT count(*) FROM {name}")[0][0] < count for name, count in asked.items()):
         return False
-    found = judge_served(application, load)
+    found = judge_served(ran, load)
     return not found.lost and not found.wrong
 
 
@@ -53,13 +77,13 @@ def _judge_pairs(dsn: str, load: Load, verdict: Verdict) -> None:
     verdict.add("served bar_news", lost=len(wanted - has), wrong=len(has - wanted))
 
 
-def _judge_markets(application: Application, load: Load, verdict: Verdict) -> None:
+def _judge_markets(ran: Served, load: Load, verdict: Verdict) -> None:
     # The newest price of each market, in PostgreSQL and in Redis.
     last = load.frame().sort("trade_id").group_by("venue", "symbol").agg(pl.last("price"))
     prices = {(venue, symbol): price for venue, symbol, price in last.iter_rows()}
-    served = {(v, s): price for v, s, price in _rows(application.dsn, "SELECT venue, symbol, price FROM live_markets")}
+    served = {(v, s): price for v, s, price in _rows(ran.dsn, "SELECT venue, symbol, price FROM live_markets")}
     verdict.add("live_markets", wrong=sum(served.get(market) != price for market, price in prices.items()))
-    client = redis.Redis.from_url(application.redis_url, decode_responses=True)
+    client = redis.Redis.from_url(ran.redis_url, decode_responses=True)
     cached: dict[tuple[str, str], Any] = {
         (venue, symbol): client.hget(f"market:{venue}:{symbol}", "price") for venue, symbol in prices
     }
@@ -67,20 +91,20 @@ def _judge_markets(application: Application, load: Load, verdict: Verdict) -> No
     verdict.add("redis", wrong=sum(float(cached[market] or 0) != price for market, price in prices.items()))
 
 
-def _judge_alerts(application: Application, load: Load, verdict: Verdict) -> None:
+def _judge_alerts(ran: Served, load: Load, verdict: Verdict) -> None:
     # At least once on the wire, one row after de-duplication; every move that was planted was told.
-    rows = _rows(application.dsn, "SELECT alert_id, venue, symbol FROM alerts")
-    sent = Counter(alert.alert_id for alert in alerts_of(application))
+    rows = _rows(ran.dsn, "SELECT alert_id, venue, symbol FROM alerts")
+    sent = Counter(alert.alert_id for alert in alerts_of(ran))
     ids = {alert_id for alert_id, _, _ in rows}
     told = {f"{venue}:{symbol}" for _, venue, symbol in rows}
     verdict.add("alerts", lost=len(ids - set(sent)) + len(load.jumps.keys() - told), wrong=len(set(sent) - ids))
     verdict.add("alerts' rows", doubled=len(rows) - len(ids))
 
 
-def alerts_of(application: Application) -> list[Alert]:
+def alerts_of(ran: Served) -> list[Alert]:
     """Everything on the alerts topic."""
-    consumer = Consumer({"bootstrap.servers": application.bootstrap, "group.id": "chaos", "enable.auto.commit": False})
-    places = [TopicPartition(application.topics.alerts, number, OFFSET_BEGINNING) for number in range(PARTITIONS)]
+    consumer = Consumer({"bootstrap.servers": ran.bootstrap, "group.id": "chaos", "enable.auto.commit": False})
+    places = [TopicPartition(ran.topics.alerts, number, OFFSET_BEGINNING) for number in range(PARTITIONS)]
     count = sum(high for _, high in (consumer.get_watermark_offsets(place, timeout=10) for place in places))
     consumer.assign(places)
     found: list[Alert] = []

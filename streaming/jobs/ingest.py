@@ -6,7 +6,7 @@ into the windows of their markets. The driver commits the files, then appends th
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -25,8 +25,9 @@ from crypto_intel.contracts.tables import (
 )
 from streaming import failpoints
 from streaming.jobs.query import Figures, Newest, start
+from streaming.jobs.refold import Refold
 from streaming.jobs.resume import Resume
-from streaming.jobs.slices import Result, advanced, last_offsets, planned
+from streaming.jobs.slices import Result, advanced, begins, last_offsets, planned
 from streaming.jobs.slices import run as run_slices
 from streaming.settings import StreamingSettings
 from streaming.sinks.delta import DataFile, Lake, query_id, write_files
@@ -103,9 +104,7 @@ class Ingest:
         for market, done in self._bars(decoded, markets).items():
             if is_known:
                 self.resume.forget_late(market, done)
-            all_ = output.closed.setdefault(market, Closed())
-            for kind in BARS:
-                getattr(all_, kind).extend(getattr(done, kind))
+            extend(output.closed.setdefault(market, Closed()), done)
 
     def _bars(self, decoded: Decoded, markets: dict[str, MarketState]) -> dict[str, Closed]:
         for market in decoded.trades["market"].unique():
@@ -138,13 +137,13 @@ class Sink:
     def __init__(self, settings: StreamingSettings, figures: Figures, read: Reader = read_event) -> None:
         self._lake = Lake(settings.lake_root)
         self._figures = figures
-        delay_us = settings.bars.delay_s * 1_000_000
+        self._delay_us = settings.bars.delay_s * 1_000_000
         self._trades, self._statuses = settings.topics.trades, settings.topics.feed_status
-        self._step = partial(Ingest, settings.lake_root, self._trades, self._statuses, delay_us, read)
+        self._step = partial(Ingest, settings.lake_root, self._trades, self._statuses, self._delay_us, read)
         self._kafka = settings.kafka
         self._checkpoint = f"{settings.checkpoint_root}/{NAME}"
         frozen = {"bars.delay_s": str(settings.bars.delay_s)}
-        self._states = StateFiles(f"{self._checkpoint}/states", frozen, dict[str, MarketState])
+        self._states = StateFiles(f"{self._checkpoint}/states", frozen, dict[str, MarketState] | LostIds)
 
     def write(self, batch: DataFrame, batch_id: int) -> None:
         """Bring a batch into the lake.
@@ -156,22 +155,38 @@ class Sink:
         ranges = planned(self._checkpoint, batch_id, before)
         packed = self._states.begin(batch_id, last_offsets(ranges), partial(self._earlier, batch_id, before))
         resume = Resume.unpack(packed)
+        refolded = [] if batch_id else self._refold(resume)
+        before = advanced(before, refolded)
         context = batch.sparkSession.sparkContext
         step = self._step(resume=resume, lost=lost_ids(before.partitions, self._statuses))
         with self._figures.phase(NAME, "slices"):
             results = run_slices(context, self._kafka, ranges, step, before.partitions)
         failpoints.reach(f"{NAME}:files")
-        self._append(query_id(batch), batch_id, results, resume)
+        self._append(query_id(batch), batch_id, [*refolded, *results], resume)
         failpoints.reach(f"{NAME}:tables")
         self._states.write(batch_id, advanced(before, results, packed))
         self._lake.compact()
+
+    def _refold(self, resume: Resume) -> list[Result]:
+        # What Kafka no longer has, out of the lake.
+        refold, found = Refold(self._lake, resume.windows, self._delay_us), []
+        for name, begin in begins(self._checkpoint).items():
+            topic, _, partition = name.rpartition("/")
+            if begin and topic == self._trades:
+                states, closed = refold.markets(topic, int(partition), begin)
+                output = msgspec.msgpack.encode(Output({}, closed))
+                found.append(Result(name, begin - 1, 0, msgspec.msgpack.encode(states), output))
+            elif begin and topic == self._statuses:
+                lost = msgspec.msgpack.encode(refold.lost(topic, int(partition), begin))
+                found.append(Result(name, begin - 1, 0, lost, msgspec.msgpack.encode(Output({}, {}))))
+        return found
 
     def _earlier(self, batch_id: int, before: States) -> bytes:
         return before.resume if batch_id else Resume.of(self._lake).pack()
 
     def _append(self, application: str, batch_id: int, results: list[Result], resume: Resume) -> None:
         outputs = [msgspec.msgpack.decode(result.output, type=Output) for result in results]
-        closed = {market: done for output in outputs for market, done in output.closed.items()}
+        closed = merged([output.closed for output in outputs])
         with self._figures.phase(NAME, "commits"):
             self._commit(application, batch_id, outputs, closed, resume)
         states = [result.state for result in results if result.state and result.name.startswith(f"{self._trades}/")]
@@ -201,6 +216,21 @@ def lost_ids(partitions: Mapping[str, bytes], topic: str) -> LostIds:
     states = [_lost.decode(state) for name, state in partitions.items() if name.startswith(f"{topic}/")]
     markets = {market for lost in states for market in lost}
     return {market: [piece for lost in states for piece in lost.get(market, [])] for market in markets}
+
+
+def merged(parts: Sequence[Mapping[str, Closed]]) -> dict[str, Closed]:
+    """What closed in all parts, by market, in their order."""
+    all_: dict[str, Closed] = {}
+    for part in parts:
+        for market, done in part.items():
+            extend(all_.setdefault(market, Closed()), done)
+    return all_
+
+
+def extend(closed: Closed, more: Closed) -> None:
+    """Add what closed after it."""
+    for kind in BARS:
+        getattr(closed, kind).extend(getattr(more, kind))
 
 
 def closed_rows(closed: Mapping[str, Closed], kind: str, table: Table) -> pl.DataFrame:

@@ -144,7 +144,9 @@ class Publisher:
     def _show(self, upserts: Sequence[Upsert], alerts: Sequence[Alert]) -> None:
         if not self._cache.publish(upserts, alerts=alerts):
             self._is_cache_stale = True
-        elif self._is_cache_stale and self._dsn is not None:
+            return
+        # What was skipped while it was away, or emptied by somebody, comes back from PostgreSQL.
+        if (self._is_cache_stale or not self._cache.is_whole) and self._dsn is not None:
             try:
                 self._cache.rebuild(self._dsn)
                 self._is_cache_stale = False

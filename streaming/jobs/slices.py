@@ -78,14 +78,9 @@ def planned(checkpoint: str, batch_id: int, before: States) -> list[Range]:
         FatalError: the log is not as this version of Spark writes it, or goes back behind the states.
     """
     ends = _offsets(f"{checkpoint}/offsets/{batch_id}", line=2)
-    starts = _offsets(f"{checkpoint}/sources/0/0", line=1)
+    starts = begins(checkpoint)
     ranges = [
-        Range(
-            topic,
-            int(number),
-            before.ends.get(f"{topic}/{number}", starts.get(topic, {}).get(number, 0) - 1) + 1,
-            until,
-        )
+        Range(topic, int(number), before.ends.get(name := f"{topic}/{number}", starts.get(name, 0) - 1) + 1, until)
         for topic, partitions in ends.items()
         for number, until in partitions.items()
     ]
@@ -94,6 +89,16 @@ def planned(checkpoint: str, batch_id: int, before: States) -> list[Range]:
             f"batch {batch_id} of {checkpoint} ends before what was taken already: start from a new checkpoint"
         )
     return [range_ for range_ in ranges if range_.size]
+
+
+def begins(checkpoint: str) -> dict[str, int]:
+    """From which offset on the checkpoint reads each partition, by `topic/partition`: where Kafka began at its start.
+
+    Raises:
+        FatalError: Spark's note of it is not as this version writes it.
+    """
+    starts = _offsets(f"{checkpoint}/sources/0/0", line=1)
+    return {f"{topic}/{number}": first for topic, parts in starts.items() for number, first in parts.items()}
 
 
 def last_offsets(ranges: Sequence[Range]) -> dict[str, int]:
@@ -144,19 +149,19 @@ def run(
     """
     if not ranges:
         return []
-    bundles = _bundles(ranges, context.defaultParallelism)
-    work = [[(range_, states.get(range_.name)) for range_ in bundle] for bundle in bundles]
+    made = bundles(ranges, context.defaultParallelism)
+    work = [[(range_, states.get(range_.name)) for range_ in bundle] for bundle in made]
     task = partial(_task, step, kafka)
     return context.parallelize(work, len(work)).flatMap(task).collect()
 
 
-def _bundles(ranges: Sequence[Range], most: int) -> list[list[Range]]:
-    # Largest first, each to the bundle that has least.
+def bundles(ranges: Sequence[Range], most: int) -> list[list[Range]]:
+    """What each task takes, at most `most` of them: largest slices first, each to the bundle that has least."""
     count = 1 if sum(range_.size for range_ in ranges) <= FEW else min(most, len(ranges))
-    bundles: list[list[Range]] = [[] for _ in range(count)]
+    made: list[list[Range]] = [[] for _ in range(count)]
     for range_ in sorted(ranges, key=lambda r: r.size, reverse=True):
-        min(bundles, key=lambda bundle: sum(r.size for r in bundle)).append(range_)
-    return bundles
+        min(made, key=lambda bundle: sum(r.size for r in bundle)).append(range_)
+    return made
 
 
 def _task(step: Step, kafka: Kafka, work: Sequence[tuple[Range, bytes | None]]) -> list[Result]:

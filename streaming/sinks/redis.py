@@ -6,6 +6,7 @@ away is skipped, counted and found again by itself; a batch never fails or waits
     market:{venue}:{symbol}   hash   the row of live_markets
     bar:1m:{venue}:{symbol}   hash   the newest closed row of bars_1m
     alerts                    list   the newest alerts as JSON, newest first
+    whole                     "1"    set by a rebuild: whoever empties the server takes it away, too
 
 Hash values are text: numbers as Python writes them, times as ISO 8601 in UTC with microseconds; nulls are left out.
 """
@@ -34,6 +35,8 @@ TIMEOUT_S = 0.2
 
 KEPT_ALERTS = 200
 
+_WHOLE = "whole"
+
 _PREFIX = {LIVE_MARKETS.name: "market", BARS_1M.name: "bar:1m"}
 _CLOCK = {LIVE_MARKETS.name: "event_time", BARS_1M.name: "window_start"}
 
@@ -54,6 +57,7 @@ class RedisSink:
 
     Attributes:
         skipped: batches that did not reach the server since the start.
+        is_whole: whether the server still had, at the last batch, what a rebuild put there.
 
     Args:
         url: redis:// or rediss:// URL; None: every call does nothing.
@@ -61,6 +65,7 @@ class RedisSink:
 
     def __init__(self, url: SecretStr | None) -> None:
         self.skipped = 0
+        self.is_whole = False
         self._is_down = False
         self._client = None if url is None else _client(url)
 
@@ -74,7 +79,7 @@ class RedisSink:
         if self._client is None or not (wanted or alerts):
             return self._client is not None
         try:
-            self._write(self._client, wanted, alerts)
+            self.is_whole = self._write(self._client, wanted, alerts)
         except redis.RedisError as error:
             self._note_down(error)
             return False
@@ -94,9 +99,11 @@ class RedisSink:
         stale = [key for prefix in _PREFIX.values() for key in self._client.scan_iter(f"{prefix}:*", count=1000)]
         self._client.delete("alerts", *stale)
         self._write(self._client, upserts, alerts)
+        self._client.set(_WHOLE, 1)
         return sum(upsert.frame.height for upsert in upserts) + len(alerts)
 
-    def _write(self, client: redis.Redis, upserts: Iterable[Upsert], alerts: Sequence[Alert]) -> None:
+    def _write(self, client: redis.Redis, upserts: Iterable[Upsert], alerts: Sequence[Alert]) -> bool:
+        # Whether what a rebuild put there is still there.
         pipeline = client.pipeline(transaction=False)
         for upsert in upserts:
             clock = _CLOCK[upsert.table]
@@ -113,7 +120,8 @@ class RedisSink:
             pipeline.lpush("alerts", text)
         if alerts:
             pipeline.ltrim("alerts", 0, KEPT_ALERTS - 1)
-        pipeline.execute()
+        pipeline.exists(_WHOLE)
+        return bool(pipeline.execute()[-1])
 
     def _note_down(self, error: redis.RedisError) -> None:
         self.skipped += 1

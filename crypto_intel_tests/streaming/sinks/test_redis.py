@@ -133,5 +133,18 @@ def test_it_is_rebuilt_from_postgresql(
     stale = live(5.0, 0, symbol="GONE-USDT", event_time=START + timedelta(days=1))
     cache.publish(_live(stale, {**stale, "symbol": "BTC-USDT"}), alerts=[alert("gone")])
     assert cache.rebuild(SecretStr(own_postgres_dsn)) == 4
-    hashes = {key: client.hgetall(key) for key in client.scan_iter() if key != "alerts"}
+    hashes = {key: client.hgetall(key) for key in client.scan_iter() if key not in ("alerts", "whole")}
     assert (hashes, client.lrange("alerts", 0, -1)) == before
+
+
+@pytest.mark.stack
+def test_a_server_that_was_emptied_is_noticed_by_the_next_batch(
+    sink: PostgresSink, cache: RedisSink, client: redis.Redis, own_postgres_dsn: str
+) -> None:
+    sink.publish(0, _live(live(1.0, 7)))
+    cache.rebuild(SecretStr(own_postgres_dsn))
+    assert cache.publish(_live(live(2.0, 8)))
+    assert cache.is_whole
+    client.flushall()
+    assert cache.publish(_live(live(3.0, 9)))
+    assert not cache.is_whole

@@ -1,0 +1,99 @@
+"""What markets remember, out of the lake: for a new checkpoint on a Kafka that no longer has all records.
+
+Where a topic begins behind what the lake has, the trades of windows that were open are in bronze and nowhere else.
+They are folded as the stream would have folded them; Kafka's records then go on from there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+
+import polars as pl
+
+from crypto_intel.contracts.columns import Table
+from crypto_intel.contracts.tables import BRONZE_FEED_STATUS, BRONZE_TRADES, SILVER_BARS_1M, SILVER_BARS_5M
+from streaming.sinks.delta import Lake
+from streaming.transforms.bars import FIVE_MINUTES_US
+from streaming.transforms.decode import BEATS, TRADE_EVENTS
+from streaming.transforms.intervals import union
+from streaming.transforms.lost import LostIds, with_statuses
+from streaming.transforms.market import Closed, MarketState, advance_all
+
+LOOK_BACK = timedelta(days=1)
+"""How far before the newest day of bronze is looked: a market that was quiet for longer has no open window."""
+
+_MARKET = pl.concat_str("venue", "symbol", separator=":").alias("market")
+
+
+class Refold:
+    """Folds what bronze has of a partition before an offset.
+
+    Args:
+        lake: its streamed tables.
+        written: last written window by table and market, in microseconds (resume.Resume.windows).
+        delay_us: how long a window stays open past its end.
+    """
+
+    def __init__(self, lake: Lake, written: Mapping[str, Mapping[str, int]], delay_us: int) -> None:
+        self._lake = lake
+        self._delay_us = delay_us
+        fives = written.get(SILVER_BARS_5M.name, {})
+        # A whole five-minute window before the open one: bars know what came before them.
+        self._begin = {market: start - FIVE_MINUTES_US for market, start in fives.items()}
+
+    def markets(self, topic: str, partition: int, until: int) -> tuple[dict[str, MarketState], dict[str, Closed]]:
+        """States of the partition's markets as they were before offset `until`, and the windows that this closed.
+
+        Windows that were written before are among those: leave them out.
+        """
+        trades = self._trades(topic, partition, until)
+        states = {market: MarketState(seen=self._seen(market)) for market in trades["market"].unique().sort()}
+        beats = self._beats(topic, partition, until, list(states))
+        closed = advance_all(states, trades, beats, delay_us=self._delay_us)
+        return states, closed
+
+    def lost(self, topic: str, partition: int, until: int) -> LostIds:
+        """What feeds told of ids that never will come."""
+        rows = self._before(BRONZE_FEED_STATUS, topic, partition, until).sort("kafka_offset").collect()
+        return with_statuses({}, rows.iter_rows(named=True))
+
+    def _trades(self, topic: str, partition: int, until: int) -> pl.DataFrame:
+        rows = self._before(BRONZE_TRADES, topic, partition, until).select(
+            _MARKET,
+            "trade_id",
+            pl.col("price").cast(pl.Float64),
+            pl.col("quantity").cast(pl.Float64),
+            is_buy=pl.col("taker_side") == "buy",
+            is_rest=pl.col("origin") == "rest",
+            event_time=pl.col("event_time").dt.epoch("us"),
+        )
+        begin = pl.col("market").replace_strict(self._begin, default=0, return_dtype=pl.Int64)
+        return rows.filter(pl.col("event_time") >= begin).select(list(TRADE_EVENTS)).collect()
+
+    def _beats(self, topic: str, partition: int, until: int, markets: list[str]) -> pl.DataFrame:
+        # The lake keeps a heartbeat without its symbols: it is for every market of its venue.
+        of_venue = pl.LazyFrame({"market": markets}, schema={"market": pl.String}).with_columns(
+            venue=pl.col("market").str.split(":").list.first()
+        )
+        rows = self._before(BRONZE_FEED_STATUS, topic, partition, until)
+        beats = rows.filter(pl.col("status").is_in(["heartbeat", "ended"])).select(
+            "venue", event_time=pl.col("event_time").dt.epoch("us"), ended=pl.col("status") == "ended"
+        )
+        return beats.join(of_venue, on="venue").select(list(BEATS)).collect()
+
+    def _seen(self, market: str) -> list[tuple[int, int]]:
+        # Ids of whole windows before those that are folded again: a trade of theirs that is sent once more is known.
+        is_before = pl.col("window_end").dt.epoch("us") <= self._begin.get(market, -1)
+        bars = self._lake.read(SILVER_BARS_1M).filter((market == _MARKET) & is_before & (pl.col("coverage_pct") == 100))
+        ids = _recent(bars).select("first_trade_id", "last_trade_id").drop_nulls().collect()
+        return union([], list(ids.iter_rows()))
+
+    def _before(self, table: Table, topic: str, partition: int, until: int) -> pl.LazyFrame:
+        is_here = (pl.col("kafka_topic") == topic) & (pl.col("kafka_partition") == partition)
+        return _recent(self._lake.read(table).filter(is_here & (pl.col("kafka_offset") < until)))
+
+
+def _recent(rows: pl.LazyFrame) -> pl.LazyFrame:
+    newest = rows.select(pl.max("event_date")).collect().item()
+    return rows.filter(pl.col("event_date") >= newest - LOOK_BACK) if newest else rows
