@@ -54,8 +54,12 @@ HOUR_ASSETS = [
     dg.AssetKey(["publish", "bars_1m"]),
     dg.AssetKey(["publish", "market_enriched"]),
     dg.AssetKey(["publish", "gaps"]),
+    dg.AssetKey(["publish", "bars_5m"]),
+    dg.AssetKey(["publish", "bars_1h"]),
+    dg.AssetKey(["publish", "indicators"]),
+    dg.AssetKey(["publish", "market_summary"]),
 ]
-DAY_ASSETS = [key_of(GOLD_BARS_1D)]
+DAY_ASSETS = [key_of(GOLD_BARS_1D), dg.AssetKey(["publish", "bars_1d"])]
 MACRO_ASSETS = [key_of(MACRO_FRED_OBSERVATIONS), dg.AssetKey(["publish", "macro_observations"])]
 
 HOUR_CHECKS = [
@@ -101,7 +105,10 @@ macro_job = dg.define_asset_job(
 )
 features_job = dg.define_asset_job(
     "macro_features",
-    _selection([key_of(table) for table in FEATURE_TABLES], _contracts(FEATURE_TABLES)),
+    _selection(
+        [*(key_of(table) for table in FEATURE_TABLES), dg.AssetKey(["publish", "macro_features"])],
+        _contracts(FEATURE_TABLES),
+    ),
     tags=RETRY_CRASHES,
     description="What was known on each day of a range of years, after new macro observations.",
 )

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from crypto_intel.contracts import derived, macro
 from crypto_intel.contracts.columns import Column, LogicalType, Table
 from crypto_intel.contracts.tables import (
     BRONZE_NEWS,
@@ -71,6 +72,11 @@ MARKET_ENRICHED = _mirror(
     "Provisional rows come from the stream and are revised in place; final rows come from the closed hour.",
 )
 MACRO_OBSERVATIONS = _mirror(MACRO_FRED_OBSERVATIONS, "macro_observations", MACRO_FRED_OBSERVATIONS.doc)
+BARS_1H = _mirror(derived.GOLD_BARS_1H, "bars_1h", "1-hour bars of closed hours.")
+BARS_1D = _mirror(derived.GOLD_BARS_1D, "bars_1d", "1-day bars (UTC) of closed days.")
+INDICATORS = _mirror(derived.GOLD_INDICATORS, "indicators", derived.GOLD_INDICATORS.doc)
+MARKET_SUMMARY = _mirror(derived.GOLD_MARKET_SUMMARY, "market_summary", derived.GOLD_MARKET_SUMMARY.doc)
+MACRO_FEATURES = _mirror(macro.MACRO_FEATURES, "macro_features", macro.MACRO_FEATURES.doc)
 ARTICLES = _mirror(
     BRONZE_NEWS,
     "articles",
@@ -151,6 +157,11 @@ SERVED: dict[str, ServedTable] = {
         FEEDS,
         ARTICLES,
         MACRO_OBSERVATIONS,
+        MACRO_FEATURES,
+        BARS_1H,
+        BARS_1D,
+        INDICATORS,
+        MARKET_SUMMARY,
     )
 }
 """Every served table by name."""

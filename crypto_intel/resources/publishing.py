@@ -15,6 +15,7 @@ from psycopg import sql
 
 from crypto_intel.contracts.serving import ServedTable
 from crypto_intel.core.errors import TransientError
+from crypto_intel.core.frames import UTC_US
 from crypto_intel.resources.postgres import Postgres
 
 RETRIES = 6
@@ -75,6 +76,40 @@ def publish_rows(postgres: Postgres, table: ServedTable, rows: pl.LazyFrame) -> 
         raise dg.RetryRequested(max_retries=RETRIES, seconds_to_wait=RETRY_AFTER_S) from error
     figures = {"dagster/row_count": done.given, "rows_changed": done.changed, "rows_agreeing": done.agreeing}
     return dg.MaterializeResult(metadata={**figures, "agrees_with_lake": done.agrees})
+
+
+def publish_changed(
+    postgres: Postgres, table: ServedTable, rows: pl.LazyFrame, *, by: str, changed_at: str
+) -> dg.MaterializeResult[Any]:
+    """Upsert those groups of rows whose count or newest change is not the lake's, and say whether all agree then.
+
+    Args:
+        rows: all rows of the table in the lake; they are only ever added, or changed together with an added one.
+        by: column that groups them.
+        changed_at: column whose greatest value tells a group's newest change.
+
+    Raises:
+        dagster.RetryRequested: the database was away or busy; the step repeats, a few times.
+    """
+    facts = rows.group_by(by).agg(rows=pl.len().cast(pl.Int64), newest=pl.col(changed_at).max()).collect()
+    try:
+        with postgres.connect() as connection:
+            stale = facts.join(_groups(connection, table, by, changed_at), on=facts.columns, how="anti")[by].to_list()
+            done = upsert(connection, table, rows.filter(pl.col(by).is_in(stale)).collect())
+            agreeing = facts.join(_groups(connection, table, by, changed_at), on=facts.columns, how="semi").height
+    except (TransientError, psycopg.OperationalError) as error:
+        raise dg.RetryRequested(max_retries=RETRIES, seconds_to_wait=RETRY_AFTER_S) from error
+    agrees = done.agrees and agreeing == facts.height
+    figures = {"rows_changed": done.changed, "groups_published": len(stale), "agrees_with_lake": agrees}
+    return dg.MaterializeResult(metadata={"dagster/row_count": int(facts["rows"].sum()), **figures})
+
+
+def _groups(connection: psycopg.Connection[Any], table: ServedTable, by: str, changed_at: str) -> pl.DataFrame:
+    query = sql.SQL("SELECT {by}, count(*), max({changed_at}) FROM public.{table} GROUP BY {by}").format(
+        by=sql.Identifier(by), changed_at=sql.Identifier(changed_at), table=sql.Identifier(table.name)
+    )
+    schema: dict[str, Any] = {by: pl.String, "rows": pl.Int64, "newest": UTC_US}
+    return pl.DataFrame(connection.execute(query).fetchall(), schema=schema, orient="row")
 
 
 _SPANS = """

@@ -15,6 +15,10 @@ DATABASE = "dagster"
 URL_VARIABLE = "CRYPTO_INTEL_DAGSTER_PG_URL"
 """The environment variable that holds the database's URI: the file holds no password."""
 
+EVENT_BATCH_VARIABLE = "DAGSTER_EVENT_BATCH_SIZE"
+EVENT_BATCH = "500"
+"""Events of a run over many partitions go to the database together: 1,598 one by one take most of a backfill."""
+
 
 def storage_url(dsn: str) -> str:
     """The database's URI as Dagster needs it: its notifications work with psycopg2 alone, and SQLAlchemy 2.1 takes

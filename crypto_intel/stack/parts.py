@@ -27,7 +27,7 @@ from crypto_intel.stack.valkey import ValkeyServer
 
 STORES = ("kafka", "postgres", "valkey")
 SIMULATED = ("simulator",)
-SERVING = ("api",)
+SERVING = ("api", "dashboard")
 DAGSTER = ("dagster-code", "dagster-webserver", "dagster-daemon")
 PRODUCERS = (*(f"producer-{venue}" for venue in TRADES), "producer-pollers")
 """All that there can be; a recording needs those of its venues."""
@@ -128,7 +128,11 @@ def build_parts(state: StackState, folder: Folder, servers: Servers) -> list[Par
 def _serving(ports: Mapping[str, int]) -> list[Part]:
     # Whether the process answers, not its database: starting it anew would not bring that back.
     alive = Probe(kind="http", port=ports["api"], path="/api/v1/health/live", grace_s=60)
-    return [Part("api", _python("-m", "crypto_intel.serving.api"), alive)]
+    pages = Probe(kind="http", port=ports["dashboard"], path="/_stcore/health", grace_s=60)
+    return [
+        Part("api", _python("-m", "crypto_intel.serving.api"), alive),
+        Part("dashboard", _python("-m", "crypto_intel.serving.dashboard"), pages, optional=True),
+    ]
 
 
 def _dagster(ports: Mapping[str, int], workspace: Path) -> list[Part]:
@@ -171,10 +175,12 @@ def environment(
         "CRYPTO_INTEL_REDIS_URL": servers.valkey.url,
         "CRYPTO_INTEL_DAGSTER_URL": f"http://{LOOPBACK}:{ports['dagster']}",
         "CRYPTO_INTEL_API__PORT": str(ports["api"]),
+        "CRYPTO_INTEL_DASHBOARD__PORT": str(ports["dashboard"]),
         "CRYPTO_INTEL_SPARK__JARS": str(servers.kafka.jars.spark),
         "CRYPTO_INTEL_SPARK__DRIVER_MEMORY": settings.spark.driver_memory,
         "CRYPTO_INTEL_SPARK__UI_PORT": str(ports["spark"]),
         dagster_home.URL_VARIABLE: dagster_home.storage_url(local_dsn),
+        dagster_home.EVENT_BATCH_VARIABLE: dagster_home.EVENT_BATCH,
     }
     if state.source == "live":
         return {**own, **_keys(settings)}

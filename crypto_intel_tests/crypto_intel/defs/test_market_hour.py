@@ -87,6 +87,11 @@ def test_an_hour_is_made_from_bronze_to_the_served_rows(
     with Postgres(dsn=own_postgres_dsn).connect() as connection:
         finals = connection.execute("SELECT count(*) FROM public.market_enriched WHERE is_final").fetchone()
         trades = connection.execute("SELECT sum(trade_count) FROM public.bars_1m").fetchone()
+        counts = [
+            connection.execute(f"SELECT count(*) FROM public.{name}").fetchone()
+            for name in ("bars_5m", "bars_1h", "indicators", "market_summary")
+        ]
+    assert counts == [(12,), (1,), (73,), (1,)]
     assert (finals, trades) == ((60,), (Decimal(600),))
 
 

@@ -1,5 +1,6 @@
 """Rows reach PostgreSQL whole and once, and what the database keeps for itself stays kept."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import dagster as dg
@@ -7,13 +8,14 @@ import polars as pl
 import psycopg
 import pytest
 
-from crypto_intel.contracts.serving import BARS_1M, MARKET_ENRICHED
+from crypto_intel.contracts.serving import BARS_1M, MACRO_OBSERVATIONS, MARKET_ENRICHED
 from crypto_intel.contracts.tables import GOLD_MARKET_ENRICHED
 from crypto_intel.core.enrich import enrich
 from crypto_intel.core.errors import NotConfigured, PermanentError, TransientError
 from crypto_intel.core.frames import conform
+from crypto_intel.core.macro import parse_observations
 from crypto_intel.resources.postgres import Postgres
-from crypto_intel.resources.publishing import publish_rows, upsert
+from crypto_intel.resources.publishing import publish_changed, publish_rows, upsert
 from crypto_intel_tests.crypto_intel.core.test_enrich import END, KNOWN_AT, NO_MACRO, bar, bars, news
 from crypto_intel_tests.crypto_intel.lakes import article
 
@@ -116,3 +118,28 @@ def test_a_malformed_uri_is_refused_without_repeating_it() -> None:
     with pytest.raises(PermanentError) as failure, Postgres(dsn="user hidden").connect():
         pass
     assert "hidden" not in str(failure.value)
+
+
+def vintages(*rows: tuple[str, str, float, datetime]) -> pl.LazyFrame:
+    """Rows of macro.fred_observations: series, first day of the vintage, value, when it was fetched."""
+    told = {"date": "2024-07-01", "realtime_end": "9999-12-31"}
+    frames = [
+        parse_observations(series, [{**told, "value": str(value), "realtime_start": day}], at)
+        for series, day, value, at in rows
+    ]
+    return pl.concat(frames).lazy()
+
+
+@pytest.mark.stack
+def test_only_groups_that_changed_are_published_again(own_postgres_dsn: str) -> None:
+    postgres, at = Postgres(dsn=own_postgres_dsn), datetime(2024, 8, 1, tzinfo=UTC)
+
+    def publish(rows: pl.LazyFrame) -> tuple[Any, ...]:
+        result = publish_changed(postgres, MACRO_OBSERVATIONS, rows, by="series_id", changed_at="fetched_at")
+        return tuple(result.metadata[name] for name in ("groups_published", "rows_changed", "agrees_with_lake"))
+
+    first = (("GDP", "2024-07-30", 1.0, at), ("DGS10", "2024-07-02", 4.0, at))
+    assert publish(vintages(*first)) == (2, 2, True)
+    assert publish(vintages(*first)) == (0, 0, True)
+    revised = (*first, ("GDP", "2024-08-29", 2.0, at.replace(day=30)))
+    assert publish(vintages(*revised)) == (1, 1, True)
