@@ -81,8 +81,9 @@ class Load:
 
     def _trades(self) -> Iterator[tuple[int, int, Record]]:
         prices = dict(MARKETS)
-        step_us = self.minutes * MINUTE_US // (self.minutes * self.trades_per_minute)
-        for number, time_us in enumerate(range(self.begin_us, self.end_us, step_us)):
+        step_us = MINUTE_US // self.trades_per_minute
+        for number in range(self.minutes * self.trades_per_minute):
+            time_us = self.begin_us + number * MINUTE_US // self.trades_per_minute
             market = list(MARKETS)[number % len(MARKETS)]
             prices[market] *= 1 + self._random.gauss(0, 1e-5)
             if number > self.minutes * self.trades_per_minute // 2 and market not in self.jumps:

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 from pyspark.sql import SparkSession
@@ -142,8 +143,16 @@ def pieces(load: Load, count: int) -> list[list[Record]]:
     return [load.records[start : start + size] for start in range(0, len(load.records), size)]
 
 
-def sent(queries: Queries, load: Load) -> Sender:
+class HasBroker(Protocol):
+    """Knows a broker."""
+
+    @property
+    def bootstrap(self) -> str:
+        """Of the broker."""
+
+
+def sent(to: HasBroker, load: Load) -> Sender:
     """A sender that has sent all."""
-    sender = Sender(queries.bootstrap)
+    sender = Sender(to.bootstrap)
     sender.send(load.records)
     return sender
