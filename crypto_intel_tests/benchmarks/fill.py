@@ -87,7 +87,7 @@ def fill(bootstrap: str, market: Market, topics: Topics, told: Callable[[int], A
         told: called with a number of records now and then.
     """
     sender = Sender(bootstrap)
-    counts = {}
+    counts: dict[str, int] = {}
     for records in (trade_records(market, topics), news_records(market, topics)):
         for record in records:
             sender.send(record)
@@ -109,13 +109,17 @@ class Sender:
         self._sent = 0
         self._refused: list[str] = []
 
-    def send(self, record: Record, *, now: bool = False) -> None:
-        """Send a record; `now` gives it the time of the call in place of its own."""
-        timestamp = {} if now else {"timestamp": record.arrived_at // 1000}
+    def send(self, record: Record) -> None:
+        """Send a record."""
         while True:
             try:
                 self._producer.produce(
-                    record.topic, record.value, record.key, record.partition, on_delivery=self._note, **timestamp
+                    record.topic,
+                    record.value,
+                    record.key,
+                    record.partition,
+                    on_delivery=self._note,
+                    timestamp=record.arrived_at // 1000,
                 )
                 break
             except BufferError:
@@ -123,6 +127,10 @@ class Sender:
         self._sent += 1
         if self._sent % 1000 == 0:
             self._producer.poll(0)
+
+    def poll(self) -> None:
+        """Take in what the broker answered."""
+        self._producer.poll(0)
 
     def finish(self, timeout_s: float = 120) -> None:
         """Wait until all is acknowledged."""

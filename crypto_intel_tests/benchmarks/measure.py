@@ -37,6 +37,7 @@ class Cost:
 
     Attributes:
         cpu_at: CPU-seconds of the tree when each event was said.
+        cpu_by: CPU-seconds at the end by what a process is: jvm, workers, driver.
         facts: what was said with the events.
         wrong: why it does not count; empty when it does.
     """
@@ -45,6 +46,7 @@ class Cost:
     at_s: dict[str, float] = field(default_factory=dict)
     cpu_at: dict[str, float] = field(default_factory=dict)
     cpu_s: float = 0.0
+    cpu_by: dict[str, float] = field(default_factory=dict)
     peak_mib: float = 0.0
     facts: dict[str, Any] = field(default_factory=dict)
     wrong: str = ""
@@ -77,6 +79,7 @@ class Tree(threading.Thread):
         self._root = psutil.Process(pid)
         self._known: dict[int, psutil.Process] = {}
         self._cpu: dict[int, float] = {}
+        self._kinds: dict[int, str] = {}
         self._lock = threading.Lock()
         self._over = threading.Event()
         self.peak = 0
@@ -100,8 +103,18 @@ class Tree(threading.Thread):
         with contextlib.suppress(psutil.Error):
             times = process.cpu_times()
             self._cpu[process.pid] = times.user + times.system
+            self._kinds[process.pid] = self._kinds.get(process.pid) or _kind(process)
             return int(process.memory_info().rss)
         return 0
+
+    def cpu_by(self) -> dict[str, float]:
+        """CPU-seconds so far by what a process is."""
+        with self._lock:
+            found: dict[str, float] = {}
+            for pid, seconds in self._cpu.items():
+                kind = self._kinds.get(pid) or "driver"
+                found[kind] = found.get(kind, 0.0) + seconds
+            return found
 
     def stop(self) -> None:
         """End sampling, and whatever the contestant left behind."""
@@ -111,6 +124,14 @@ class Tree(threading.Thread):
             with contextlib.suppress(psutil.Error):
                 process.kill()
         psutil.wait_procs(list(self._known.values()), timeout=20)
+
+
+def _kind(process: psutil.Process) -> str:
+    # Of Spark's processes; empty while a child is not yet what it will be.
+    words = process.cmdline()
+    if any(word.endswith("/java") for word in words[:1]) and "-cp" in words:
+        return "jvm"
+    return "workers" if "streaming.worker_daemon" in words else ""
 
 
 def run(name: str, command: Sequence[str], environment: Mapping[str, str], log: Path, timeout_s: float) -> Cost:
@@ -135,6 +156,7 @@ def run(name: str, command: Sequence[str], environment: Mapping[str, str], log: 
         process.wait()
         clock.cancel()
     cost.cpu_s = tree.sample()
+    cost.cpu_by = tree.cpu_by()
     cost.peak_mib = tree.peak / MEBIBYTE
     tree.stop()
     if process.returncode or "done" not in cost.at_s:

@@ -23,6 +23,7 @@ from crypto_intel.contracts.tables import TABLES
 from crypto_intel_tests.benchmarks.measure import say
 from streaming.jobs import bar_news, ingest, live, publish
 from streaming.jobs.follower import Follower
+from streaming.jobs.metrics import Metrics
 from streaming.jobs.progress import end_offsets
 from streaming.jobs.publisher import Publisher
 from streaming.jobs.query import Figures, Query, SparkQuery
@@ -75,7 +76,7 @@ def run(settings: StreamingSettings, read: Reader = read_event, *, with_live: bo
     queries = {ingest.NAME: ingest.run(session, settings, figures, read)}
     queries[bar_news.NAME] = bar_news.run(session, settings)
     if with_live:
-        queries[live.NAME] = live.run(session, settings, publisher, figures)
+        queries[live.NAME] = live.run(session, settings, publisher, figures, Metrics(publisher.now_us))
     running = Running(queries, publish.run(settings, publisher, lambda _: None))
     while not _is_done(settings, running, last):
         for query in running.all:

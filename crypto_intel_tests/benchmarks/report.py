@@ -43,6 +43,34 @@ BACKLOG = (
     Column("wrong", "wrong"),
 )
 
+LIVE = (
+    Column("trades/s", "rate", "{:,}"),
+    Column("minutes", "minutes", "{:g}"),
+    *(
+        Column(f"{where} {quantile} s", f"{where}_{quantile}_s", "{:.2f}")
+        for where in ("postgres", "redis", "bronze", "alert")
+        for quantile in ("p50", "p99")
+    ),
+    Column("alerts", "alerts"),
+    Column("of jumps", "jumps"),
+    Column("most behind", "most_behind", "{:,}"),
+    Column("cores", "cores", "{:.2f}"),
+    Column("peak MiB", "peak_mib", "{:,.0f}"),
+    Column("missed", "missed"),
+)
+GROWTH = (
+    Column("case", "name"),
+    Column("trades", "trades", "{:,}"),
+    Column("CPU µs/trade", "cpu_us", "{:.1f}"),
+    Column("x first", "ratio", "{:.2f}"),
+    Column("state KiB", "state_kib", "{:,.0f}"),
+    Column("rate x retention KiB", "expected_kib", "{:,.0f}"),
+    Column("work s", "work_s", "{:.1f}"),
+    Column("CPU s", "total_cpu_s", "{:.1f}"),
+    Column("peak MiB", "peak_mib", "{:,.0f}"),
+    Column("missed", "missed"),
+)
+
 
 def head(command: str) -> dict[str, Any]:
     """When, where and how: what a figure means nothing without."""
@@ -55,11 +83,14 @@ def head(command: str) -> dict[str, Any]:
     }
 
 
+_WORDS = ("name", "wrong", "missed")
+
+
 def show(console: Console, title: str, columns: Sequence[Column], rows: Sequence[Mapping[str, Any]]) -> None:
     """Print a table."""
     table = Table(title=title, title_justify="left")
     for column in columns:
-        table.add_column(column.title, justify="left" if column.key in ("name", "wrong") else "right")
+        table.add_column(column.title, justify="left" if column.key in _WORDS else "right")
     for row in rows:
         table.add_row(*(column.text(row) for column in columns))
     console.print(table)
@@ -73,9 +104,8 @@ def markdown(columns: Sequence[Column], rows: Sequence[Mapping[str, Any]]) -> st
     return "".join("| " + " | ".join(line) + " |\n" for line in lines)
 
 
-def save(folder: Path, results: Mapping[str, Any]) -> Path:
-    """Write the JSON; the path of it."""
+def save(folder: Path, results: Mapping[str, Any], text: str) -> None:
+    """Write bench.json and bench.md."""
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / "bench.json"
-    path.write_text(json.dumps(results, indent=1, default=str) + "\n", encoding="utf-8")
-    return path
+    (folder / "bench.json").write_text(json.dumps(results, indent=1, default=str) + "\n", encoding="utf-8")
+    (folder / "bench.md").write_text(text, encoding="utf-8")
