@@ -1,10 +1,20 @@
-"""Small objects beside the lake, on local disk or an object store: written in one step, read whole."""
+"""Small objects beside the lake, on local disk or an object store: written in one step, read whole.
+
+Addresses with a scheme (`s3://bucket/key`) go to an object store, which is reached by the same settings as the lake's
+tables: the environment variables of delta-rs, `AWS_*` for S3.
+"""
 
 from __future__ import annotations
 
+from contextlib import suppress
+from functools import cache
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
-from deltalake.fs import DeltaStorageHandler
+import obstore
+from obstore.exceptions import NotFoundError
+from obstore.store import from_url
 
 from streaming import failpoints
 
@@ -12,9 +22,8 @@ from streaming import failpoints
 def put(path: str, content: bytes) -> None:
     """Write an object: a reader sees all of it or the one before."""
     if "://" in path:
-        folder, _, name = path.rpartition("/")
-        with DeltaStorageHandler(folder).open_output_stream(name) as stream:
-            stream.write(content)
+        store, key = _place(path)
+        obstore.put(store, key, content)
         return
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -29,12 +38,10 @@ def get(path: str) -> bytes | None:
     if "://" not in path:
         file = Path(path)
         return file.read_bytes() if file.exists() else None
-    folder, _, name = path.rpartition("/")
-    handler = DeltaStorageHandler(folder)
+    store, key = _place(path)
     try:
-        with handler.open_input_file(name) as stream:
-            return bytes(stream.read())
-    except FileNotFoundError:
+        return bytes(obstore.get(store, key).bytes())
+    except (NotFoundError, FileNotFoundError):
         return None
 
 
@@ -43,5 +50,16 @@ def remove(path: str) -> None:
     if "://" not in path:
         Path(path).unlink(missing_ok=True)
         return
-    folder, _, name = path.rpartition("/")
-    DeltaStorageHandler(folder).delete_file(name)
+    store, key = _place(path)
+    with suppress(NotFoundError, FileNotFoundError):
+        obstore.delete(store, key)
+
+
+def _place(path: str) -> tuple[Any, str]:
+    url = urlsplit(path)
+    return _store(f"{url.scheme}://{url.netloc}"), url.path.lstrip("/")
+
+
+@cache
+def _store(bucket: str) -> Any:
+    return from_url(bucket)
