@@ -1,17 +1,12 @@
-"""Asks CoinGecko for quotes, and for the history of a coin."""
+"""Asks CoinGecko for quotes, and for the chart of a coin; its past as a whole is brought by coingecko_history.py."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Iterator
-
 from crypto_intel.contracts.events import Quote
-from streaming.clock import PlatformClock, wall_us
+from streaming.clock import PlatformClock
 from streaming.errors import RejectedInput, RetryableError
-from streaming.producers.budget import Budget
 from streaming.producers.coingecko import VENUE, Tickers, parse_chart, parse_market, parse_rows
-from streaming.producers.http import Key, RequestRefused, VenueHttp
-from streaming.producers.poll_settings import CoinGecko
+from streaming.producers.http import RequestRefused, VenueHttp
 from streaming.producers.polling import Polled, Refusals, Seen, reason_of
 from streaming.producers.settings import ProducerSettings
 from streaming.producers.sink import EventSink
@@ -117,30 +112,3 @@ async def market_chart(
     path = f"/api/v3/coins/{coin}/market_chart"
     body = await http.get(path, {"vs_currency": "usd", "days": days})
     return list(parse_chart(body, f"{ticker}-USD", received_at))
-
-
-def history(
-    own: CoinGecko, days: int | str, received_at: int | None = None, budget: Budget | None = None
-) -> Iterator[Quote | RejectedInput]:
-    """Quotes of the past of every tracked coin, coin by coin, for a backfill; blocking.
-
-    Args:
-        own: where CoinGecko is and which coins are tracked.
-        days: as in market_chart.
-        received_at: platform time in microseconds; default: now.
-        budget: of requests; one request a coin is made.
-
-    Raises:
-        RetryableError, RequestRefused, RejectedInput: as market_chart.
-    """
-    key = Key(own.key_header, own.key) if own.key else None
-
-    async def ask(coin: str, ticker: str) -> list[Quote | RejectedInput]:
-        http = VenueHttp(own.address, key=key, budget=budget)
-        try:
-            return await market_chart(http, coin, ticker, days, received_at or wall_us())
-        finally:
-            await http.client.aclose()  # the budget goes on to the next coin
-
-    for coin, ticker in own.tickers.items():
-        yield from asyncio.run(ask(coin, ticker))

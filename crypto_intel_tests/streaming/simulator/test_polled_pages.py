@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import gzip
 import json
 from collections.abc import AsyncIterator
@@ -16,8 +15,6 @@ from crypto_intel.contracts.events import Quote
 from crypto_intel_tests.streaming.producers.harness import MemorySink, replayed, simulated
 from crypto_intel_tests.streaming.producers.polled import begin, details, poll_settings, polling
 from streaming.producers.coingecko import Tickers, parse_chart, parse_market, parse_rows
-from streaming.producers.coingecko_feed import history
-from streaming.producers.poll_settings import CoinGecko
 from streaming.producers.rss import parse_feed, parse_item
 from streaming.simulator.app import Simulator
 from streaming.simulator.rss import PUBLISHERS
@@ -111,13 +108,6 @@ async def test_coingeckos_refusals_have_its_envelope(
 ) -> None:
     answer = await client.get(path, params=params)
     assert (answer.status_code, answer.json()) == (status, {"error": error})
-
-
-async def test_the_history_of_every_tracked_coin_is_one_iterator_of_quotes(simulator: Simulator) -> None:
-    own = CoinGecko(url=f"http://127.0.0.1:{simulator.rest_port}", coins="bitcoin,ethereum")
-    points = await asyncio.to_thread(lambda: list(history(own, 1)))  # it is for callers without a loop
-    assert {point.symbol for point in points if isinstance(point, Quote)} == {"BTC-USD", "ETH-USD"}
-    assert len(points) > 500
 
 
 @pytest.mark.parametrize("publisher", PUBLISHERS, ids=lambda publisher: publisher.key)
