@@ -24,6 +24,7 @@ class Ports(BaseModel):
     dagster_code: int = Field(default=24266, ge=1, le=65535)
     dagster: int = Field(default=3000, ge=1, le=65535)
     api: int = Field(default=8000, ge=1, le=65535)
+    dashboard: int = Field(default=8501, ge=1, le=65535)
 
 
 class SparkShare(BaseModel):

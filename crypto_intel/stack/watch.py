@@ -136,7 +136,8 @@ class Watcher:
     def _pages(self) -> dict[str, str]:
         ports = self._state.ports
         pages = {"Dagster": f"http://{LOOPBACK}:{ports['dagster']}", "Spark": f"http://{LOOPBACK}:{ports['spark']}"}
-        if "api" in ports:
+        if "api" in ports:  # a folder of an older version has neither
+            pages["Dashboard"] = f"http://{LOOPBACK}:{ports['dashboard']}"
             pages["API"] = f"http://{LOOPBACK}:{ports['api']}/api/v1/docs"
         if self._state.source != "live":
             pages["Simulator"] = f"http://{LOOPBACK}:{ports['simulator_rest']}/health"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
-from pathlib import Path
+from functools import lru_cache
 from typing import Any
 
 import structlog
@@ -23,6 +23,11 @@ async def records_of(lake: str, bars: list[dict[str, Any]]) -> list[dict[str, An
         return []
     async with _ONE_AT_A_TIME:
         return await asyncio.to_thread(_scan, lake, wanted)
+
+
+@lru_cache(maxsize=8)  # each kind of fault once: whoever asks gets null, again and again
+def _note(kind: str) -> None:
+    log.warning("the lake cannot be read", error=kind)
 
 
 def _scan(lake: str, bars: list[dict[str, Any]]) -> list[dict[str, Any]] | None:
@@ -54,6 +59,6 @@ def _scan(lake: str, bars: list[dict[str, Any]]) -> list[dict[str, Any]] | None:
             .collect()
         )
     except (DeltaError, OSError, pl.exceptions.PolarsError) as error:
-        log.warning("the lake cannot be read", lake=str(Path(lake).name), error=type(error).__name__)
+        _note(type(error).__name__)
         return None
     return found.to_dicts()

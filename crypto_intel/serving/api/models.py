@@ -12,6 +12,7 @@ from crypto_intel.contracts.columns import Column
 from crypto_intel.contracts.serving import (
     ARTICLES,
     BARS_1M,
+    FEEDS,
     GAPS,
     LIVE_MARKETS,
     MARKET_ENRICHED,
@@ -88,6 +89,7 @@ Ranked = model_of("Ranked", RANKING_COLUMNS, "A market's place in the ranking.")
 MacroValue = model_of("MacroValue", MACRO_COLUMNS, "An observation as it was known.")
 MacroSeries = model_of("MacroSeries", SERIES_COLUMNS, "A series.")
 Feed = model_of("Feed", FEED_COLUMNS, "A market's feed.")
+Source = model_of("Source", FEEDS.columns, FEEDS.doc)
 Stream = model_of("Stream", STREAM_COLUMNS, "A streaming query's progress.")
 
 
@@ -133,6 +135,7 @@ class Health(Strict):
     cache: bool | None = Field(description="null: there is none.")
     parts: list[Part] = Field(description="Empty where no supervisor of ours runs.")
     streams: list[Stream]  # type: ignore[valid-type]
+    sources: list[Source]  # type: ignore[valid-type]
     feeds: list[Feed]  # type: ignore[valid-type]
 
 

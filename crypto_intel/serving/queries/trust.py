@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from crypto_intel.contracts.serving import BARS_1M, GAPS, LIVE_MARKETS
+from crypto_intel.contracts.serving import BARS_1M, FEEDS, GAPS, LIVE_MARKETS
 from crypto_intel.serving.queries.query import BadQueryError, Order, Query, Select, column, pick
 
 COMPLETENESS_SPAN = timedelta(days=8)
@@ -86,7 +86,7 @@ def completeness(
         coalesce(min(completeness_reason) FILTER (WHERE completeness_reason <> ''), '')
       FROM public.bars_1m
       WHERE window_start >= coalesce(%(start)s::timestamptz, %(end)s::timestamptz - %(span)s::interval,
-          (SELECT max(window_start) FROM public.bars_1m) - interval '24 hours')
+          (SELECT date_trunc('hour', max(window_start)) - interval '23 hours' FROM public.bars_1m))
         AND window_start < coalesce(%(end)s::timestamptz, %(start)s::timestamptz + %(span)s::interval, 'infinity')
         AND (%(symbol)s::text IS NULL OR symbol = %(symbol)s) AND (%(venue)s::text IS NULL OR venue = %(venue)s)
       GROUP BY 1, 2, 3 ORDER BY 3, 2, 1 LIMIT 20000"""
@@ -106,6 +106,12 @@ def feeds() -> Query:
       ) b ON true
       ORDER BY m.symbol, m.venue LIMIT 1000"""
     return Query("feeds", statement, {}, FEED_COLUMNS)
+
+
+def sources() -> Query:
+    """What each source's streams were last heard to be."""
+    text = Select("sources", FEEDS.columns, "public.feeds").text("ORDER BY venue, stream LIMIT 1000")
+    return Query("sources", text, {}, FEEDS.columns)
 
 
 def streams() -> Query:

@@ -35,6 +35,7 @@ async def get_health(request: Request, has: Has, _: Reader) -> Response:
     """Each part, how far each stream is, and how fresh each market's feed. 503 when the database does not answer."""
     try:
         streams = (await has.database.page(trust.streams())).dicts()
+        sources = (await has.database.page(trust.sources())).dicts()
         feeds = (await has.database.page(trust.feeds())).dicts()
     except UnavailableError:
         raise ProblemError(503, "unavailable", "the database does not answer", Retry_After="2") from None
@@ -47,6 +48,7 @@ async def get_health(request: Request, has: Has, _: Reader) -> Response:
         "cache": await has.cache.answers(),
         "parts": parts,
         "streams": streams,
+        "sources": sources,
         "feeds": feeds,
     }
     return render_object(request, content)

@@ -1,0 +1,75 @@
+"""Alerts: what fired, its life and evidence, strong moves, and what another threshold would have raised."""
+
+from __future__ import annotations
+
+import os
+
+import polars as pl
+import streamlit as st
+
+from crypto_intel.serving.dashboard import data
+from crypto_intel.serving.queries import alerts, bars, markets
+
+_COLUMNS = ["raised_at", "severity", "rule", "venue", "symbol", "value", "threshold", "unit", "message", "state",
+            "coverage_pct", "completeness", "judged_right", "judged_wrong"]  # fmt: skip
+STRONG_PCT = 5.0
+
+
+def page() -> None:
+    """The page."""
+    st.title("Alerts")
+    found = data.read(alerts.alerts(alerts.AlertFilter(limit=500)))
+    if found.is_empty():
+        st.info("No rule has fired yet.")
+    else:
+        picked = st.dataframe(
+            found.select(_COLUMNS), hide_index=True, on_select="rerun", selection_mode="single-row", key="alerts"
+        )
+        rows = picked.selection.rows
+        _detail(found.row(rows[0] if rows else 0, named=True))
+    _strong_moves()
+    _preview()
+
+
+def _detail(alert: dict[str, object]) -> None:
+    st.subheader("Why it fired")
+    st.text(f"{alert['message']}  ({alert['alert_id']})")
+    evidence = data.read(alerts.bars_of(str(alert["alert_id"])))
+    left, right = st.columns([3, 2])
+    if evidence.is_empty():
+        left.info("Its minutes are not written yet; bars follow a live alert within seconds.")
+    else:
+        left.dataframe(evidence.drop("venue", "symbol"), hide_index=True, key="evidence")
+    acts = data.read(alerts.actions(str(alert["alert_id"])))
+    right.dataframe(acts, hide_index=True, key="acts") if acts.height else right.info("Nobody has said anything yet.")
+    page = os.environ.get("CRYPTO_INTEL_DAGSTER_URL")
+    if page:
+        right.link_button("The alert in Dagster", f"{page}/assets/alerts/alert")
+
+
+def _strong_moves() -> None:
+    st.subheader(f"Strong moves of the last day (±{STRONG_PCT:g} %)")
+    prices = data.read(markets.prices()).drop_nulls("change_24h_pct")
+    strong = prices.filter(pl.col("change_24h_pct").abs() >= STRONG_PCT).sort("change_24h_pct", descending=True)
+    if strong.is_empty():
+        st.info("No market moved so far.")
+        return
+    st.dataframe(strong.select("venue", "symbol", "price", "change_24h_pct", "event_time"), hide_index=True)
+
+
+def _preview() -> None:
+    st.subheader("What would another threshold raise?")
+    names = data.read(markets.symbols())["symbol"].unique().sort().to_list()
+    if not names:
+        return
+    left, right = st.columns([1, 3])
+    symbol = left.selectbox("Market", names, key="preview")
+    threshold = right.slider("Move within 5 minutes, %", 0.05, 5.0, 0.6, 0.05, key="threshold")
+    history = data.read(bars.bars("5m", bars.Range(str(symbol), limit=2_016))).drop_nulls("return_pct")
+    hits = history.filter(pl.col("return_pct").abs() >= threshold)
+    right.markdown(
+        f"**{hits.height}** of the last {history.height} windows of 5 minutes moved by {threshold:.2f} % or more."
+    )
+    if hits.height:
+        columns = ["window_start", "venue", "close", "return_pct", "coverage_pct", "completeness"]
+        st.dataframe(hits.select(columns).head(100), hide_index=True, key="hits")

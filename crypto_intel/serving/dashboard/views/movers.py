@@ -1,0 +1,47 @@
+"""Movers: who rose and fell most, the whole ranking, changes by the hour and volume by the day of one market."""
+
+from __future__ import annotations
+
+import polars as pl
+import streamlit as st
+
+from crypto_intel.serving.dashboard import charts, data
+from crypto_intel.serving.queries import bars, markets
+
+
+def page() -> None:
+    """The page."""
+    st.title("Movers")
+    ranking = data.read(markets.ranking("change_24h_pct", limit=1_000))
+    if ranking.is_empty():
+        st.info("No market has traded yet.")
+        return
+    if ranking["change_24h_pct"].null_count() == ranking.height:
+        st.info("There is no price of a day before yet; until there is, the ranking is by the change of an hour.")
+        ranking = data.read(markets.ranking("change_1h_pct", limit=1_000))
+    _top(ranking)
+    st.subheader("Ranking")
+    st.dataframe(ranking.drop("event_time"), hide_index=True, key="ranking")
+    symbol = st.selectbox("Market", ranking["symbol"].unique().sort().to_list(), key="mover")
+    _hours_and_days(str(symbol))
+
+
+def _top(ranking: pl.DataFrame) -> None:
+    for column, row in zip(st.columns(5), ranking.head(5).to_dicts(), strict=False):
+        change = row["change_24h_pct"] if row["change_24h_pct"] is not None else row["change_1h_pct"]
+        delta = f"{change:+.2f} %" if change is not None else None
+        column.metric(f"{row['rank']}. {row['symbol']}", f"{row['price']:,.6g}", delta)
+
+
+def _hours_and_days(symbol: str) -> None:
+    hours = data.read(bars.bars("1h", bars.Range(symbol, limit=72)))
+    days = data.read(bars.bars("1d", bars.Range(symbol, limit=31)))
+    if hours.is_empty():
+        st.info(f"No bars of {symbol} yet.")
+        return
+    left, right = st.columns(2)
+    left.subheader("Change by the hour, %")
+    left.plotly_chart(charts.bars_by(hours.drop_nulls("return_pct"), "window_start", "return_pct"), key="hourly")
+    right.subheader("Volume by the day, in quote")
+    daily = days.group_by("window_start").agg(pl.col("volume_quote").sum()).sort("window_start")
+    right.plotly_chart(charts.bars_by(daily, "window_start", "volume_quote"), key="daily")
