@@ -83,16 +83,15 @@ def head(command: str) -> dict[str, Any]:
     }
 
 
-_WORDS = ("name", "wrong", "missed")
-
-
 def show(console: Console, title: str, columns: Sequence[Column], rows: Sequence[Mapping[str, Any]]) -> None:
-    """Print a table."""
-    table = Table(title=title, title_justify="left")
+    """Print a table, a figure a line, so that it fits a terminal."""
+    table = Table(title=title, title_justify="left", show_header=False)
+    table.add_column()
+    for _ in rows:
+        table.add_column(justify="right")
     for column in columns:
-        table.add_column(column.title, justify="left" if column.key in _WORDS else "right")
-    for row in rows:
-        table.add_row(*(column.text(row) for column in columns))
+        if any(column.text(row) for row in rows):
+            table.add_row(column.title, *(column.text(row) for row in rows))
     console.print(table)
 
 
