@@ -1,6 +1,6 @@
 """`make chaos`: every fault in turn on real servers, a progress bar meanwhile, and the table of what came of it.
 
-    python -m crypto_intel_tests.chaos [--only R1 ...] [--short] [--report chaos.md]
+    python -m crypto_intel_tests.chaos [--only R1 ...] [--short] [--set soak_minutes=60 ...] [--report chaos.md]
 
 Exit code 0 only if nothing was lost, doubled or wrong.
 """
@@ -34,10 +34,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m crypto_intel_tests.chaos", description=__doc__)
     parser.add_argument("--only", nargs="*", default=[], help="goals (R1 ...) or words of faults' names")
     parser.add_argument("--short", action="store_true", help="fewer kills, a smaller load")
-    parser.add_argument("--soak-minutes", type=float, help="how long the soak lasts")
+    parser.add_argument("--set", nargs="*", default=[], help="other amounts, e.g. soak_minutes=60 (scale.py has all)")
     parser.add_argument("--report", type=Path, default=Path(".chaos/report.md"), help="where the table goes")
     told = parser.parse_args()
-    scale = (SHORT if told.short else FULL).soaking(told.soak_minutes)
+    scale = (SHORT if told.short else FULL).with_(told.set)
     wanted = [fault for fault in faults(scale) if fault.is_meant(told.only)]
     folder = Path(tempfile.mkdtemp(prefix="chaos-"))
     java_home = java.find_java_home()

@@ -16,6 +16,7 @@ from confluent_kafka import KafkaError, Message, Producer
 
 from crypto_intel.contracts.settings import Topics
 from crypto_intel.stack.jars import Jars
+from crypto_intel.stack.process import tied_to_parent
 from crypto_intel_tests.chaos.load import Record
 
 
@@ -96,7 +97,8 @@ class Application:
     def start(self, **extra: str) -> None:
         """Start it; `extra` is added to its environment this once."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        command = [sys.executable, "-m", "streaming.jobs", *self.queries]
+        # Nobody's application outlives the one who plays with it.
+        command = tied_to_parent([sys.executable, "-m", "streaming.jobs", *self.queries], "KILL")
         with self.log.open("ab") as output:
             self.process = subprocess.Popen(
                 command, env=self._environment() | self.extra | extra, stdout=output, stderr=output
@@ -140,7 +142,7 @@ class Application:
         assert self.process
         return self.process.wait(timeout_s)
 
-    def wait_for(self, holds: Callable[[], bool], timeout_s: float = 90) -> float:
+    def wait_for(self, holds: Callable[[], bool], timeout_s: float = 300) -> float:
         """Seconds until the condition held.
 
         Raises:

@@ -50,7 +50,7 @@ EDGES = {
 """Where a batch can be cut, by query."""
 
 
-def finish(application: Application, sender: Sender, load: Load, timeout_s: float = 120) -> tuple[Verdict, float]:
+def finish(application: Application, sender: Sender, load: Load, timeout_s: float = 300) -> tuple[Verdict, float]:
     """Wait until all is there, stop in order, judge; and how long it took to catch up."""
     took, stuck = 0.0, ""
     try:
@@ -68,7 +68,7 @@ def finish(application: Application, sender: Sender, load: Load, timeout_s: floa
 
 def kills(ground: Ground, scale: Scale, tell: Tell) -> Row:
     """R1: kill -9 of the driver, every fourth time of a Python worker, while trades and news flow."""
-    application = ground.application("kills", ALL_QUERIES, CRYPTO_INTEL_MAX_RECORDS_PER_BATCH="5000")
+    application = ground.application("kills", ALL_QUERIES, CRYPTO_INTEL_MAX_RECORDS_PER_BATCH="20000")
     minutes = -(-scale.trades // 6000) * 5
     load = Load(application.topics, minutes=minutes, trades_per_minute=1200, articles=scale.articles)
     sender, draw = Sender(ground.bootstrap), random.Random(1)
@@ -85,19 +85,19 @@ def kills(ground: Ground, scale: Scale, tell: Tell) -> Row:
         tell(f"{number + 1} of {scale.kills}, back after {recovered[-1]:.1f} s, {len(sender.acked):,} records sent")
     flow.join()
     application.start()
-    verdict, caught_up = finish(application, sender, load, 300)
+    verdict, caught_up = finish(application, sender, load, 900)
     note = f"{len(load.trades):,} trades and {len(load.news):,} articles at {scale.per_s:,.0f} records/s, all queries"
     served = f"all of it served {caught_up:.0f} s after the last start"
     fault = f"kill -9 of the driver, each fourth of a Python worker; {note}; {served}"
     return Row("R1", fault, len(recovered), verdict, len(sender.acked), recovered)
 
 
-def started(application: Application) -> float:
+def started(application: Application, timeout_s: float = 300) -> float:
     """Start it: seconds to the first commit of new rows. There must be some to come."""
     before = bronze_count(application.lake)
     began = time.monotonic()
     application.start()
-    application.wait_for(lambda: bronze_count(application.lake) > before)
+    application.wait_for(lambda: bronze_count(application.lake) > before, timeout_s)
     return time.monotonic() - began
 
 
@@ -122,7 +122,7 @@ def failpoint(ground: Ground, query: str, place: str, again: int = 1) -> Row:
     verdict = Verdict()
     for _ in range(again):
         application.start(**{VARIABLE: place})
-        died = application.wait_for_end(90)
+        died = application.wait_for_end(240)
         if died == 0 or (died != -signal.SIGKILL and place != "partial:.parquet"):
             verdict.add(f"{place} was not reached: exit {died}", wrong=1)
     sender.send(load.records[half:])
@@ -170,7 +170,7 @@ def _half_done(ground: Ground, name: str, at: str = "") -> tuple[Application, Lo
     if at:
         sender.send(load.records[half : half + half // 2])
         application.start(**{VARIABLE: at})
-        assert application.wait_for_end(90) == -signal.SIGKILL
+        assert application.wait_for_end(240) == -signal.SIGKILL
         half += half // 2
     load.records = load.records[half:]
     return application, load, sender
@@ -237,7 +237,7 @@ def damaged(ground: Ground, names: tuple[str, ...] = tuple(DAMAGES)) -> list[Row
     sender.send(load.records[third : 2 * third])
     # Cut between the tables: what is planned is partly in the lake.
     application.start(**{VARIABLE: "after:bronze.trades"})
-    application.wait_for_end(90)
+    application.wait_for_end(240)
     sender.send(load.records[2 * third :])
     rows = [_refused(application, name) for name in names]
     took = started(application)

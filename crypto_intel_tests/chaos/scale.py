@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 Tell = Callable[[str], None]
@@ -33,9 +33,14 @@ class Scale:
     frozen_s: float
     soak_minutes: float
 
-    def soaking(self, minutes: float | None) -> Scale:
-        """The same with another soak."""
-        return self if minutes is None else replace(self, soak_minutes=minutes)
+    def with_(self, changes: Iterable[str]) -> Scale:
+        """The same with other amounts, each given as `name=number`.
+
+        Raises:
+            KeyError: there is no such amount.
+        """
+        told = dict(change.split("=", 1) for change in changes)
+        return replace(self, **{name: type(vars(self)[name])(value) for name, value in told.items()})
 
 
 FULL = Scale(100, 45, 1_000_000, 1_000, 450, 1, 10_000, 100_000, 60, 10)
