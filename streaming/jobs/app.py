@@ -5,13 +5,14 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 import structlog
 from pyspark.sql import SparkSession
 
-from crypto_intel.contracts.tables import TABLES
+from crypto_intel.contracts.columns import Table
+from crypto_intel.contracts.tables import SILVER_BAR_NEWS, TABLES
 from streaming.jobs import bar_news, ingest, live, publish
 from streaming.jobs.metrics import Metrics
 from streaming.jobs.progress import ProgressReporter
@@ -61,10 +62,10 @@ def run(settings: StreamingSettings, names: list[str]) -> int:
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
-    written = [table for table in TABLES.values() if table.writer == "spark"]
+    streamed = [table for table in TABLES.values() if table.writer == "spark"]
     lake = settings.lake_root
-    with delta.single_writer(written, lake):
-        for table in written:
+    with delta.single_writer(written_by(names), lake):
+        for table in streamed:
             delta.ensure_table(table, lake)
         session = build_session(settings)
         publisher, figures = Publisher.from_settings(settings, stopping), Figures()
@@ -82,6 +83,13 @@ def run(settings: StreamingSettings, names: list[str]) -> int:
         metrics.close()
         session.stop()
     return 1 if died else 0
+
+
+def written_by(names: Collection[str]) -> list[Table]:
+    """The tables that the named queries write; one process may hold each."""
+    streamed = [table for table in TABLES.values() if table.writer == "spark"]
+    writers = {table: bar_news.NAME if table is SILVER_BAR_NEWS else ingest.NAME for table in streamed}
+    return [table for table, writer in writers.items() if writer in names]
 
 
 def _start(names: list[str], start: Callable[[str], Query], stopping: threading.Event) -> list[Query]:

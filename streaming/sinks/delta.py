@@ -27,6 +27,7 @@ from urllib.parse import quote, unquote
 import msgspec
 import polars as pl
 from deltalake import CommitProperties, DeltaTable, Schema, Transaction
+from deltalake.exceptions import CommitFailedError
 from deltalake.transaction import AddAction
 
 from crypto_intel.contracts.columns import Table
@@ -62,16 +63,28 @@ class DataFile(msgspec.Struct, frozen=True):
 
 
 def ensure_table(table: Table, lake: str) -> None:
-    """Create the table with its contract's columns where it is missing; readers may then start in any order."""
-    DeltaTable.create(
-        table.path(lake),
-        schema=Schema.from_arrow(table.arrow_schema()),
-        mode="ignore",
-        partition_by=list(table.partition_by),
-        name=table.name,
-        description=table.doc,
-        configuration=TABLE_PROPERTIES,
-    )
+    """Create the table with its contract's columns where it is missing; readers may then start in any order.
+
+    Raises:
+        FatalError: the table is there and was made by a version whose contract lacked columns of ours.
+    """
+    path = table.path(lake)
+    with contextlib.suppress(CommitFailedError):  # another process makes it at this moment
+        DeltaTable.create(
+            path,
+            schema=Schema.from_arrow(table.arrow_schema()),
+            mode="ignore",
+            partition_by=list(table.partition_by),
+            name=table.name,
+            description=table.doc,
+            configuration=TABLE_PROPERTIES,
+        )
+    has = {field.name for field in DeltaTable(path).schema().fields}
+    if absent := [name for name in table.column_names if name not in has]:
+        raise FatalError(
+            f"{table.full_name} is of an earlier version and lacks {', '.join(absent)}: move {path} away, and start "
+            "the query that writes it from a new checkpoint: `crypto-intel rebuild QUERY`"
+        )
 
 
 def write_files(rows: pl.DataFrame, table: Table, lake: str) -> list[DataFile]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,8 +13,9 @@ import pytest
 from deltalake import DeltaTable
 from polars.testing import assert_frame_equal
 
-from crypto_intel.contracts.tables import SILVER_LATE_ARRIVALS
+from crypto_intel.contracts.tables import SILVER_LATE_ARRIVALS, TABLES
 from streaming.errors import FatalError
+from streaming.jobs.app import QUERIES, written_by
 from streaming.sinks import delta
 from streaming.sinks.delta import Lake, ensure_table, single_writer, write_files
 from streaming.transforms.frames import rows_of
@@ -106,3 +109,24 @@ def test_a_second_application_is_refused(tmp_path: Path) -> None:
         single_writer([TABLE], str(tmp_path)),
     ):
         pass
+
+
+def test_queries_in_processes_of_their_own_hold_the_tables_that_they_write() -> None:
+    both = [written_by([name]) for name in ("ingest", "bar_news")]
+    assert {table.full_name for table in both[1]} == {"silver.bar_news"}
+    assert not set(both[0]) & set(both[1])
+    assert set(written_by(list(QUERIES))) == {table for table in TABLES.values() if table.writer == "spark"}
+    assert written_by(["live", "publish"]) == []
+
+
+def test_processes_may_make_a_table_at_once(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda _: ensure_table(TABLE, str(tmp_path)), range(16)))
+    assert ids(Lake(str(tmp_path))) == []
+
+
+def test_a_table_of_an_earlier_version_is_refused_by_what_it_lacks(tmp_path: Path) -> None:
+    earlier = replace(TABLE, columns=tuple(column for column in TABLE.columns if column.name != "last_trade_id"))
+    ensure_table(earlier, str(tmp_path))
+    with pytest.raises(FatalError, match=r"silver\.late_arrivals is of an earlier version and lacks last_trade_id"):
+        ensure_table(TABLE, str(tmp_path))
