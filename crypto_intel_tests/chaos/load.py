@@ -20,7 +20,8 @@ from crypto_intel.contracts.settings import Topics
 
 MINUTE_US = 60_000_000
 START_US = 1_760_000_100 * 1_000_000  # a multiple of five minutes
-MARKETS = {"binance:BTC-USDT": 60_000.0, "binance:ETH-USDT": 3_000.0, "kraken:BTC-USD": 60_010.0}
+MARKETS = {"binance:BTC-USDT": 60_000.0, "binance:ETH-USDC": 3_000.0, "kraken:BTC-EUR": 55_000.0}
+"""Each lands in a partition of its own."""
 DELAY_US = 10_000_000
 DISORDER_US = 4_000_000
 PARTITIONS = 3
@@ -141,8 +142,8 @@ class Load:
         told = [
             (topic, Heartbeat(venue=venue, symbols=symbols, event_time=time_us, received_at=time_us))
             for topic, venue, symbols in (
-                (self.topics.trades, "binance", ("BTC-USDT", "ETH-USDT")),
-                (self.topics.trades, "kraken", ("BTC-USD",)),
+                (self.topics.trades, "binance", ("BTC-USDT", "ETH-USDC")),
+                (self.topics.trades, "kraken", ("BTC-EUR",)),
                 (self.topics.news, "newsapi", ()),
             )
         ]
