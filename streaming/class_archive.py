@@ -71,7 +71,7 @@ def make(jars: Path, java_home: Path) -> Path:
         java = str(java_home / "bin" / "java")
         command = [java, "-Xshare:dump", f"-XX:SharedClassListFile={listed}", f"-XX:SharedArchiveFile={made}"]
         # The collector of spark.py, else the archived objects do not fit; and no compiling of what runs once.
-        command += ["-XX:+UseG1GC", "-XX:TieredStopAtLevel=1", "-Xlog:disable", "-cp", _class_path(jars, java_home)]
+        command += ["-XX:+UseG1GC", "-XX:TieredStopAtLevel=1", "-Xlog:disable", "-cp", class_path(jars, java_home)]
         subprocess.run(command, capture_output=True, timeout=TIMEOUT_S, check=True)  # noqa: S603 - our own argv
         made.rename(archive)
     newest_last = sorted(jars.parent.glob(f"{_PREFIX}*.jsa"), key=lambda path: path.stat().st_mtime_ns)
@@ -80,8 +80,13 @@ def make(jars: Path, java_home: Path) -> Path:
     return archive
 
 
-def _class_path(jars: Path, java_home: Path) -> str:
-    # As Spark's launcher makes it: the archive is used only where it is the same to the letter.
+def class_path(jars: Path, java_home: Path) -> str:
+    """The class path as Spark's launcher makes it: the archive is used only where it is the same to the letter.
+
+    Raises:
+        OSError: the launcher can not be run, or does not tell.
+        subprocess.SubprocessError: it fails.
+    """
     spark_submit = _spark_home() / "bin" / "spark-submit"
     own = ":".join(map(str, connectors(jars)))
     done = subprocess.run(  # noqa: S603 - our own argv
