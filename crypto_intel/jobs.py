@@ -31,6 +31,7 @@ from crypto_intel.contracts.tables import (
     SILVER_GAPS,
     SILVER_TRADES,
 )
+from crypto_intel.hour_checks import HOUR_CHECKS as HOUR_CHECKS_BESIDE
 from crypto_intel.specs import key_of
 
 HOUR_TABLES = (
@@ -64,7 +65,9 @@ MACRO_ASSETS = [key_of(MACRO_FRED_OBSERVATIONS), dg.AssetKey(["publish", "macro_
 
 HOUR_CHECKS = [
     *(dg.AssetCheckKey(key_of(table), "contract") for table in HOUR_TABLES),
+    *(dg.AssetCheckKey(key_of(check.table), check.name) for check in HOUR_CHECKS_BESIDE),
     dg.AssetCheckKey(key_of(GOLD_BARS_1M), "stream_equals_batch"),
+    dg.AssetCheckKey(dg.AssetKey(["publish", "market_enriched"]), "agrees_with_lake"),
 ]
 DAY_CHECKS = [dg.AssetCheckKey(key_of(GOLD_BARS_1D), "contract")]
 MACRO_CHECKS = [dg.AssetCheckKey(key_of(MACRO_FRED_OBSERVATIONS), "contract")]
@@ -114,7 +117,10 @@ features_job = dg.define_asset_job(
 )
 calendar_job = dg.define_asset_job(
     "macro_calendar",
-    _selection([key_of(table) for table in CALENDAR_TABLES], _contracts(CALENDAR_TABLES)),
+    _selection(
+        [key_of(table) for table in CALENDAR_TABLES],
+        [*_contracts(CALENDAR_TABLES), dg.AssetCheckKey(key_of(MACRO_FRED_SERIES), "observations_agree")],
+    ),
     tags=RETRY_CRASHES,
     description="What FRED says of its series, and the days on which their releases come out.",
 )

@@ -19,6 +19,12 @@ class Fred(BaseModel):
     timeout_s: float = Field(default=30, gt=0)
 
 
+class Binance(BaseModel):
+    """Where the venue's klines are asked for; the producers have settings of their own."""
+
+    rest_url: str = "https://api.binance.com"
+
+
 class BatchSpark(BaseModel):
     """The short-lived session of a batch run; the streaming application has its own settings."""
 
@@ -40,5 +46,6 @@ class PlatformSettings(Settings):
     """Everything that the code location reads."""
 
     fred: Fred = Fred()
+    binance: Binance = Binance()
     batch_spark: BatchSpark = BatchSpark()
     lake_storage: LakeStorage = LakeStorage()

@@ -6,6 +6,7 @@ provisional one, a revision grows only when something changed) holds for these w
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import dagster as dg
@@ -46,20 +47,22 @@ def upsert(connection: psycopg.Connection[Any], table: ServedTable, rows: pl.Dat
     Args:
         rows: columns of the table, at least; one row per key.
     """
-    frame = rows.select(table.column_names)
     with connection.cursor() as cursor:
-        cursor.execute(
-            sql.SQL("CREATE TEMP TABLE stage (LIKE public.{}) ON COMMIT DROP").format(sql.Identifier(table.name))
-        )
-        with cursor.copy(sql.SQL("COPY stage ({}) FROM STDIN").format(_names(table.column_names))) as copy:
-            for row in frame.iter_rows():
-                copy.write_row(row)
+        _stage(cursor, table, rows)
         cursor.execute(_upsert_sql(table))
         changed = cursor.rowcount
         cursor.execute(_agreement_sql(table))
         counted = cursor.fetchone()
         cursor.execute("DROP TABLE stage")
-    return Published(given=frame.height, changed=changed, agreeing=counted[0] if counted else 0)
+    return Published(given=rows.height, changed=changed, agreeing=counted[0] if counted else 0)
+
+
+def _stage(cursor: psycopg.Cursor[Any], table: ServedTable, rows: pl.DataFrame) -> None:
+    like = sql.SQL("CREATE TEMP TABLE stage (LIKE public.{}) ON COMMIT DROP")
+    cursor.execute(like.format(sql.Identifier(table.name)))
+    with cursor.copy(sql.SQL("COPY stage ({}) FROM STDIN").format(_names(table.column_names))) as copy:
+        for row in rows.select(table.column_names).iter_rows():
+            copy.write_row(row)
 
 
 def publish_rows(postgres: Postgres, table: ServedTable, rows: pl.LazyFrame) -> dg.MaterializeResult[Any]:
@@ -110,6 +113,39 @@ def _groups(connection: psycopg.Connection[Any], table: ServedTable, by: str, ch
     )
     schema: dict[str, Any] = {by: pl.String, "rows": pl.Int64, "newest": UTC_US}
     return pl.DataFrame(connection.execute(query).fetchall(), schema=schema, orient="row")
+
+
+def differing_rows(
+    connection: psycopg.Connection[Any], table: ServedTable, rows: pl.DataFrame, start: datetime, end: datetime
+) -> pl.DataFrame:
+    """Keys of rows in [start, end) of a served table's time that are not those of the lake, with what is wrong.
+
+    Args:
+        rows: of the lake, all of that time.
+    """
+    key = sql.SQL(", ").join(sql.Identifier(name) for name in table.key)
+    with connection.cursor() as cursor:
+        _stage(cursor, table, rows)
+        found = cursor.execute(_difference_sql(table, key), (start, end)).fetchall()
+        cursor.execute("DROP TABLE stage")
+    schema: dict[str, Any] = dict.fromkeys((*table.key, "fault"), pl.String)
+    return pl.DataFrame([tuple(map(str, row)) for row in found], schema=schema, orient="row")
+
+
+def _difference_sql(table: ServedTable, key: sql.Composed) -> sql.Composed:
+    content = [name for name in table.column_names if name not in (*NOT_CONTENT, *table.key)]
+    return sql.SQL(
+        "SELECT {key}, CASE WHEN s IS NULL THEN 'not in the lake' WHEN t IS NULL THEN 'not served' ELSE 'differs' END "
+        "FROM (SELECT * FROM public.{table} WHERE {time} >= %s AND {time} < %s) AS t "
+        "FULL JOIN stage AS s USING ({key}) "
+        "WHERE s IS NULL OR t IS NULL OR ({new}) IS DISTINCT FROM ({old}) ORDER BY {key}"
+    ).format(
+        table=sql.Identifier(table.name),
+        time=sql.Identifier(table.time_column),
+        key=key,
+        new=_names(content, "s"),
+        old=_names(content, "t"),
+    )
 
 
 _SPANS = """

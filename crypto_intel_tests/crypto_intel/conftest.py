@@ -20,6 +20,7 @@ def lake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lake:
     """An empty lake; settings of the machine that runs the tests do not reach it."""
     for name in ("CRYPTO_INTEL_POSTGRES_DSN", "SUPABASE_DB_URL", "CRYPTO_INTEL_FRED__API_KEY", "CRYPTO_INTEL_LAKE"):
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("CRYPTO_INTEL_BINANCE__REST_URL", "http://127.0.0.1:9")  # nobody: tests ask no real venue
     return Lake(root=str(tmp_path / "lake"))
 
 
