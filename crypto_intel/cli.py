@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from crypto_intel.serving.commands import app as keys
 from crypto_intel.stack.backfill import app as backfill
+from crypto_intel.stack.backfill_fred import fred
 from crypto_intel.stack.commands import app as commands
 from crypto_intel.stack.commands import main as app
 from crypto_intel.stack.inject import inject
@@ -13,6 +14,7 @@ from crypto_intel.stack.record import record
 commands.command(epilog="`crypto-intel record --venue kraken --out captures/kraken --seconds 600`")(record)
 commands.command(epilog="`crypto-intel rebuild ingest`")(rebuild)
 commands.command(epilog="`crypto-intel inject gap --symbol BTC-USDT --ids 500`")(inject)
+backfill.command(epilog="`crypto-intel backfill fred --from 1980`")(fred)
 commands.add_typer(backfill)
 commands.add_typer(keys)
 
