@@ -75,6 +75,7 @@ def main() -> int:
                 for name in chosen.names:
                     results[name] = measure(name, chosen, running, partial(_describe, bar, task, name))
                     bar.advance(task)
+                    _keep(results, chosen.out)
         finally:
             shutil.copytree(Path(scratch) / "logs", chosen.out / "logs", dirs_exist_ok=True)
     return _tell(results, chosen.out, console)
@@ -84,14 +85,19 @@ def _describe(bar: Progress, task: TaskID, name: str, text: str) -> None:
     bar.update(task, description=f"{name}: {text}")
 
 
-def _tell(results: dict[str, Any], out: Path, console: Console) -> int:
+def _keep(results: dict[str, Any], out: Path) -> None:
+    # After each benchmark, so that a later one that fails takes nothing with it.
     text = f"{results['date']}, {results['machine']}, load before {results['load_before']}\n`{results['command']}`\n"
+    for name, columns in COLUMNS.items():
+        text += f"\n## {name}\n\n{report.markdown(columns, results[name])}" if name in results else ""
+    report.save(out, results, text)
+    draw(results, out / "bench.png")
+
+
+def _tell(results: dict[str, Any], out: Path, console: Console) -> int:
     for name, columns in COLUMNS.items():
         if name in results:
             report.show(console, name, columns, results[name])
-            text += f"\n## {name}\n\n{report.markdown(columns, results[name])}"
-    report.save(out, results, text)
-    draw(results, out / "bench.png")
     console.print(f"tables, JSON, picture and logs are in {out}")
     return int(any(row.get("wrong") for name in COLUMNS for row in results.get(name, ())))
 
