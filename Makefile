@@ -10,7 +10,7 @@ SOURCES := crypto_intel streaming crypto_intel_tests
 DOCKERFILES := $(wildcard docker/Dockerfile*)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo live replay clean-demo test test-fast bench fuzz-api load-api chaos lint fmt lock golden
+.PHONY: help setup demo live replay checks clean-demo test test-fast test-cluster bench fuzz-api load-api chaos lint fmt lock golden
 
 help: ## List the tasks
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -57,6 +57,15 @@ fuzz-api: setup ## More than 10,000 requests made from the API's description; no
 
 bench: setup ## Speed on this machine: backlog, live, growth, half an hour (BENCH="backlog --quick": what, and how much)
 	$(BIN)/python -m crypto_intel_tests.benchmarks $(BENCH)
+
+test-cluster: setup ## The streaming queries on a standalone Spark cluster, one worker killed (about a minute)
+	$(BIN)/python -m pytest -m cluster
+
+load-api: setup ## 200 requests a second on 432,000 bars and 100 WebSocket clients; prints what they saw
+	$(BIN)/python -m crypto_intel_tests.benchmarks.api
+
+checks: setup ## Every check of the asset graph on a recorded session; fails with the failing check's table (CAPTURE=folder)
+	$(BIN)/python -m crypto_intel_tests.checks --capture "$(CAPTURE)"
 
 lint: setup ## Style, types, import borders, docker files, the asset graph
 	$(BIN)/ruff check $(SOURCES)

@@ -42,6 +42,7 @@ class Api(BaseModel):
     hosts: Names = Field(default=("127.0.0.1", "localhost"), description="Host names that requests may use.")
     origins: Names = Field(default=(), description="Web origins whose pages may use the API; others get no answer.")
     rate_per_minute: int = Field(default=1_200, ge=1, description="Requests a client; a key may have its own.")
+    count_in_redis: bool = Field(default=False, description="Set it where several API processes serve one address.")
     jwt: Jwt = Jwt()
     connections: int = Field(default=8, ge=2, le=100, description="Of PostgreSQL, at most.")
     ws_clients: int = Field(default=500, ge=1, description="WebSocket clients at once.")
@@ -59,8 +60,9 @@ class Api(BaseModel):
 
 
 class Dashboard(BaseModel):
-    """The pages."""
+    """The pages. They have no login: whoever reaches the address reads everything."""
 
+    host: str = "127.0.0.1"
     port: int = Field(default=8501, ge=1, le=65535)
     refresh_s: int = Field(default=60, ge=5, description="How often a page reads again.")
 

@@ -31,7 +31,7 @@ class Services:
     limiter: Limiter
 
 
-def services(request: Request) -> Services:
+async def services(request: Request) -> Services:
     """The app's services."""
     return request.app.state.services  # type: ignore[no-any-return]
 

@@ -26,7 +26,7 @@ from crypto_intel.serving.settings import ServingSettings
 
 PREFIX = "/api/v1"
 GZIP_LEVEL = 1
-"""500 bars: 24 KB instead of 215 in 1.3 ms; level 6 gives 20 KB in 4 ms."""
+"""500 bars: 40 KB instead of 244 in 0.9 ms of CPU; level 6 gives 35 KB in 3.0 ms."""
 
 _ABOUT = """Market data that a model can trust: bars, news and macro values, joined in time, each with how complete it
 is and when it could be known.
@@ -89,7 +89,7 @@ def _openapi_once(app: FastAPI) -> dict[str, Any]:
 async def _lifespan(app: FastAPI, settings: ServingSettings, dsn: SecretStr) -> AsyncIterator[None]:
     database = AsyncDatabase(dsn, connections=settings.api.connections)
     cache = Cache(settings.redis_url, database)
-    limiter = Limiter(settings.api.rate_per_minute, settings.redis_url)
+    limiter = Limiter(settings.api.rate_per_minute, settings.redis_url if settings.api.count_in_redis else None)
     app.state.services = Services(settings, database, cache, Gate(settings.api, database), limiter)
     app.state.hub = Hub(dsn, database)
     await database.open()

@@ -1,4 +1,4 @@
-"""How much a client may ask: a sliding window a minute, in Redis where there is one, else in this process."""
+"""How much a client may ask: a sliding window a minute, counted in this process, or in Redis for several of them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Limiter:
 
     Args:
         per_minute: for callers whose key says nothing else.
-        redis_url: several API processes then count together.
+        redis_url: where several API processes count together; it costs two round trips a request.
     """
 
     def __init__(self, per_minute: int, redis_url: SecretStr | None = None) -> None:

@@ -1,4 +1,4 @@
-"""Serve the pages: `python -m crypto_intel.serving.dashboard`. On loopback only: there is no login."""
+"""Serve the pages: `python -m crypto_intel.serving.dashboard`. On loopback unless set otherwise: there is no login."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from streamlit.web import cli
 from crypto_intel.serving.settings import ServingSettings
 
 _OPTIONS = {
-    "server.address": "127.0.0.1",
     "server.headless": "true",
     "server.fileWatcherType": "none",  # it would look at every file of the project, again and again
     "server.runOnSave": "false",
@@ -24,7 +23,8 @@ _OPTIONS = {
 
 def main() -> None:
     """Serve until told to stop."""
-    options = {**_OPTIONS, "server.port": str(ServingSettings().dashboard.port)}
+    wanted = ServingSettings().dashboard
+    options = {**_OPTIONS, "server.address": wanted.host, "server.port": str(wanted.port)}
     flags = [part for name, value in options.items() for part in (f"--{name}", value)]
     sys.argv = ["streamlit", "run", str(Path(__file__).with_name("app.py")), *flags]
     cli.main()

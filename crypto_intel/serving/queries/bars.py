@@ -15,7 +15,7 @@ _TABLES = {"1m": BARS_1M, "5m": BARS_5M}
 _LENGTHS = {"1h": timedelta(hours=1), "1d": timedelta(days=1)}
 _PARTS = {"1h": 12, "1d": 288}
 ROLLED_SPAN = {"1h": timedelta(days=92), "1d": timedelta(days=366)}
-"""Longest range of a rolled-up request: 26,000 and 105,000 bars of 5 minutes, read in some 100 ms at most."""
+"""Longest range of a rolled-up request: 26,000 and 105,000 bars of 5 minutes of one venue."""
 
 
 @dataclass(frozen=True)

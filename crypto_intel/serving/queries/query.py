@@ -17,7 +17,7 @@ Order = Literal["asc", "desc"]
 Row = tuple[Any, ...]
 
 MAX_ROWS = 10_000
-"""Rows a page at most: two megabytes of bars as JSON, a week of one market's minutes."""
+"""Rows a page at most: five megabytes of bars as JSON, a week of one market's minutes."""
 
 
 class BadQueryError(ValueError):

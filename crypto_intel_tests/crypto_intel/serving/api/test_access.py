@@ -153,12 +153,12 @@ def test_judging_moves_an_alert_forward_and_keeps_who_and_why(closed_api: str, j
     assert client.post(f"{path}/feedback", json={"verdict": "right", "state": "open"}).status_code == 422
 
 
-@pytest.mark.parametrize("with_redis", [True, False], ids=["redis", "no redis"])
+@pytest.mark.parametrize("with_redis", [True, False], ids=["counted in redis", "counted in the process"])
 def test_more_than_the_limit_is_told_when_to_go_on(
     api_dsn: str, redis_url: str, data_dir: Path, with_redis: bool
 ) -> None:
     key = keys.create(SecretStr(api_dsn), "hasty", rate_per_minute=5).get_secret_value()
-    with served(settings(api_dsn, data_dir, redis_url if with_redis else None)) as address:
+    with served(settings(api_dsn, data_dir, redis_url, count_in_redis=with_redis)) as address:
         answers = [httpx.get(f"{address}/symbols", headers=_bearer(key)) for _ in range(7)]
     assert [answer.status_code for answer in answers] == [200] * 5 + [429] * 2
     assert 0 < int(answers[-1].headers["retry-after"]) <= 60
