@@ -1,0 +1,114 @@
+"""`make checks`: every check of the graph, run by Dagster on a recording; fails with the table of the one that failed.
+
+A recorded session is laid into a lake, its hours and days are made by the graph's own jobs, which judge what they
+wrote, and the checks of streams are judged behind them. Exit code 0 only if every check passed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import dagster as dg
+
+from crypto_intel.contracts.tables import BRONZE_TRADES
+from crypto_intel.core.hours import event_hour, hours_spanned
+from crypto_intel.definitions import build_defs
+from crypto_intel.quality import STREAM_CHECKS, Readers
+from crypto_intel.resources.delta_io import DeltaIOManager
+from crypto_intel.resources.lake import Lake
+from crypto_intel.resources.postgres import Postgres
+from crypto_intel.resources.quarantine import Quarantine
+from crypto_intel.resources.spark import BatchSpark
+from crypto_intel.stack import java
+from crypto_intel.stack.ports import free_port
+from crypto_intel.stack.postgres import PostgresServer, migrate
+from crypto_intel_tests.helpers import recorded_lake
+from crypto_intel_tests.integration.recordings import write_capture
+
+
+class Verdict(NamedTuple):
+    """A check's word on a partition; `shown` is the table of what is wrong."""
+
+    asset: str
+    check: str
+    partition: str
+    passed: bool
+    shown: str
+
+
+def judge_recording(folder: Path, capture: Path) -> list[Verdict]:
+    """Make the recording's hours and days in a new lake under `folder`, and judge all of it."""
+    lake = Lake(root=str(folder / "lake"))
+    recorded_lake.fill(Path(lake.root), capture)
+    database = PostgresServer(folder / "postgres", free_port())
+    with database.start() as server:
+        server.wait_until_ready()
+        migrate(database.dsn)
+        with BatchSpark().session():  # one for all hours: a run that finds a session uses it
+            return list(judge_lake(lake, Postgres(dsn=database.dsn)))
+
+
+def judge_lake(lake: Lake, postgres: Postgres) -> Iterator[Verdict]:
+    """Verdicts of the jobs over every hour and day that has trades, then those of the stream checks."""
+    own = {"lake": lake, "delta_io": DeltaIOManager(lake=lake), "quarantine": Quarantine(lake=lake)}
+    graph = build_defs(resource_overrides={**own, "postgres": postgres})
+    hours = hours_spanned(lake.time_spans(BRONZE_TRADES))
+    runs = [("market_hour", event_hour(hour)) for hour in hours]
+    runs += [("market_day", day) for day in sorted({f"{hour:%Y-%m-%d}" for hour in hours})]
+    for job, key in runs:
+        result = graph.resolve_job_def(job).execute_in_process(partition_key=key, raise_on_error=False)
+        yield from _of_run(result, key)
+        if not result.success:
+            yield Verdict(job, "run", key, passed=False, shown=_failures(result))
+    readers = Readers(lake, postgres)
+    for check in STREAM_CHECKS:
+        outcome = check.judge(readers)
+        yield Verdict(check.key.to_user_string(), check.name, "", outcome.passed, _shown(outcome.metadata))
+
+
+def _of_run(result: dg.ExecuteInProcessResult, key: str) -> Iterator[Verdict]:
+    for found in result.get_asset_check_evaluations():
+        yield Verdict(found.asset_key.to_user_string(), found.check_name, key, found.passed, _shown(found.metadata))
+
+
+def _shown(metadata: Any) -> str:
+    return "\n".join(f"{name}: {getattr(value, 'value', value)}" for name, value in metadata.items())
+
+
+def _failures(result: dg.ExecuteInProcessResult) -> str:
+    return "\n".join(str(event.event_specific_data)[:2000] for event in result.all_events if event.is_step_failure)
+
+
+def report(verdicts: Iterable[Verdict]) -> int:
+    """Print a line a check, and of those that failed what they show; returns how many failed."""
+    failed = []
+    for verdict in verdicts:
+        mark = "ok    " if verdict.passed else "FAILED"
+        print(f"{mark} {verdict.asset}: {verdict.check} {verdict.partition}".rstrip())  # noqa: T201
+        failed += [] if verdict.passed else [verdict]
+    for verdict in failed:
+        print(f"\n{verdict.asset}: {verdict.check} {verdict.partition}\n{verdict.shown}")  # noqa: T201
+    return len(failed)
+
+
+def main() -> int:
+    """Exit code 1 if a check failed."""
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--capture", type=Path, help="folder of recorded frames; one is made up where it is absent")
+    capture = options.parse_args().capture
+    os.environ.setdefault("JAVA_HOME", str(java.find_java_home()))
+    os.environ.setdefault("CRYPTO_INTEL_BINANCE__REST_URL", "http://127.0.0.1:9")  # a recording's venue is gone
+    with tempfile.TemporaryDirectory(prefix="crypto-intel-checks-") as name:
+        folder = Path(name)
+        has_recording = capture is not None and capture.is_dir()
+        return 1 if report(judge_recording(folder, capture if has_recording else write_capture(folder / "made"))) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
