@@ -92,12 +92,11 @@ class Live:
         known = _articles.decode(state) if state else []
         rows = decode(records).bronze.get(BRONZE_NEWS)
         new = news_of(rows, self.clock) if rows is not None else []
-        newest = max([article.at for article in [*known, *new]], default=0)
+        by_id = {article.article_id: article for article in [*new[::-1], *known]}  # the first sighting stays
+        newest = max([article.at for article in by_id.values()], default=0)
         oldest = newest - 2 * self.rules.horizon_s * 1_000_000
-        ids = {article.article_id for article in known}
-        kept = [article for article in known if article.at >= oldest]
-        kept += [article for article in new if article.article_id not in ids and article.at >= oldest]
-        return msgspec.msgpack.encode(sorted(kept, key=lambda article: article.at)[-MAX_NEWS:])
+        kept = sorted((one for one in by_id.values() if one.at >= oldest), key=lambda one: (one.at, one.article_id))
+        return msgspec.msgpack.encode(kept[-MAX_NEWS:])
 
 
 def news_of(rows: pl.DataFrame, clock: str) -> list[NewsItem]:
