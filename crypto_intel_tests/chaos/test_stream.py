@@ -176,7 +176,7 @@ def test_a_driver_and_a_worker_killed_while_records_flow_lose_and_double_nothing
     sender = sent(ground, load)
     for place in ("partial:.parquet", "partial:.states@3"):
         application.start(**{VARIABLE: place})
-        assert application.wait_for_end(90) != 0
+        assert application.wait_for_end(240) != 0
     started(application)
     application.kill()
     started(application)

@@ -156,7 +156,7 @@ class Lake:
         done = at.transaction_version(name)
         if done is not None and done >= batch_id:
             return
-        now_ms = time.time_ns() // 1_000_000
+        version, now_ms = at.version(), time.time_ns() // 1_000_000
         at.create_write_transaction(
             [AddAction(f.path, f.size, f.partition, now_ms, data_change=True, stats=f.stats) for f in files],
             "append",
@@ -164,7 +164,8 @@ class Lake:
             partition_by=list(table.partition_by),
             commit_properties=CommitProperties(app_transactions=[Transaction(name, batch_id)]),
         )
-        self._commits[table] = self._commits.get(table, 0) + 1
+        # Counted by versions at first: an application that is often started again compacts as well.
+        self._commits[table] = self._commits.get(table, version % COMPACT_AFTER) + 1
         failpoints.reach(f"after:{table.full_name}")
 
     def append(self, rows: pl.DataFrame, table: Table, *, application: str, batch_id: int) -> None:

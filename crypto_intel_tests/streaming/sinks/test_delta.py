@@ -95,6 +95,18 @@ def test_rows_added_between_versions_leave_out_what_compaction_moved(
     assert_frame_equal(everything.sort("first_trade_id"), lake.read(TABLE).collect().sort("first_trade_id"))
 
 
+def test_an_application_that_is_started_again_and_again_compacts_all_the_same(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delta, "COMPACT_AFTER", 3)
+    for batch in range(3):
+        restarted = Lake(lake.root)
+        restarted.append(rows(10 * batch, count=1), TABLE, application="query", batch_id=batch)
+        restarted.compact()
+    assert DeltaTable(TABLE.path(lake.root)).get_add_actions().num_rows == 1
+    assert ids(lake) == [0, 10, 20]
+
+
 def test_versions_whose_log_is_gone_are_a_loud_error(lake: Lake) -> None:
     lake.append(rows(1), TABLE, application="query", batch_id=0)
     (Path(TABLE.path(lake.root)) / "_delta_log" / f"{1:020d}.json").unlink()
