@@ -77,7 +77,9 @@ def _done(fault: Fault, ground: Ground, tell: Callable[[str], None]) -> list[Row
     try:
         rows = fault.do(ground, tell)
     except Exception as error:  # one fault that can not be done must not hide the others
-        rows = [Row(fault.goal, fault.name, 0, Verdict(wrong=1, what=f"{type(error).__name__}: {error}"))]
+        rows = [Row(fault.goal, fault.name, 0, Verdict(wrong=1, what="".join(traceback.format_exception(error))))]
+    finally:
+        ground.end()
     sys.stderr.write(
         f"{fault.goal} {fault.name}: {time.monotonic() - began:.0f} s, good {all(r.is_good for r in rows)}\n"
     )

@@ -38,6 +38,7 @@ class Ground:
         bootstrap: of the broker.
         dsn: of PostgreSQL, for applications that publish.
         redis_url: of Redis, for those.
+        applications: all that were made here.
     """
 
     folder: Path
@@ -46,6 +47,13 @@ class Ground:
     jars: Jars
     dsn: str = ""
     redis_url: str = ""
+    applications: list[Application] = field(default_factory=list)
+
+    def end(self) -> None:
+        """End what a fault has left running."""
+        for application in self.applications:
+            application.kill()
+        self.applications.clear()
 
     def application(self, name: str, queries: tuple[str, ...] = LAKE_QUERIES, **extra: str) -> Application:
         """An application with a data folder, topics and, where it publishes, a database of its own."""
@@ -54,6 +62,7 @@ class Ground:
         create_topics(self.bootstrap, topics.all)
         folder = self.folder / f"{name.replace(':', '-').replace('.', '-')}-{mark}"
         application = Application(folder, self.bootstrap, topics, self.java_home, self.jars, queries, extra)
+        self.applications.append(application)
         if set(queries) - set(LAKE_QUERIES):
             application.dsn = ensure_database(self.dsn, f"chaos_{mark}")
             migrate(application.dsn)
