@@ -12,6 +12,7 @@ import shutil
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
@@ -80,9 +81,9 @@ def _done(fault: Fault, ground: Ground, tell: Callable[[str], None]) -> list[Row
         rows = [Row(fault.goal, fault.name, 0, Verdict(wrong=1, what="".join(traceback.format_exception(error))))]
     finally:
         ground.end()
-    sys.stderr.write(
-        f"{fault.goal} {fault.name}: {time.monotonic() - began:.0f} s, good {all(r.is_good for r in rows)}\n"
-    )
+    sys.stderr.write(f"{fault.goal} {fault.name}: {time.monotonic() - began:.0f} s\n")
+    for row in rows:
+        sys.stderr.write(f"  {row.markdown()} {row.verdict.what[-3000:]}\n")
     return rows
 
 
