@@ -73,7 +73,7 @@ class Alerts(BaseModel):
     volatility_spike_times: float = Field(default=8, gt=1, description="A minute's range against the usual minute's.")
     baseline_minutes: int = Field(default=30, ge=5, le=240, description="What is usual is their median.")
     least_minutes: int = Field(default=15, ge=3, description="Fewer known ones make no baseline.")
-    news_move_pct: float = Field(default=0.4, gt=0, le=100)
+    news_move_pct: float = Field(default=0.5, gt=0, le=100)
     news_move_window_s: int = Field(default=600, ge=10, le=3600)
     silence_s: int = Field(default=30, ge=10, description="A feed that others outran by this much is an incident.")
     patience_s: int = Field(default=60, ge=0, description="Ids that are missing for longer are an incident.")

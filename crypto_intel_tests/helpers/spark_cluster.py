@@ -73,7 +73,7 @@ def spark_cluster(folder: Path, java_home: Path, workers: int = 2) -> Iterator[C
     try:
         for _ in range(workers):
             cluster.add_worker()
-        deadline = time.monotonic() + 90
+        deadline = time.monotonic() + 300  # three JVMs on a busy machine
         while cluster.alive() < workers:
             assert master.poll() is None, (folder / "master.log").read_text()[-2000:]
             assert time.monotonic() < deadline, "the workers have not registered"

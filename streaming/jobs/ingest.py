@@ -24,7 +24,7 @@ from crypto_intel.contracts.tables import (
     SILVER_PRICE_MEANS_5M,
 )
 from streaming import failpoints
-from streaming.jobs.query import Figures, Newest, start
+from streaming.jobs.query import Figures, Newest, StateFigures, start
 from streaming.jobs.refold import Refold
 from streaming.jobs.resume import Resume
 from streaming.jobs.slices import Result, advanced, begins, last_offsets, planned
@@ -190,14 +190,14 @@ class Sink:
         with self._figures.phase(NAME, "commits"):
             self._commit(application, batch_id, outputs, closed, resume)
         states = [result.state for result in results if result.state and result.name.startswith(f"{self._trades}/")]
-        self._figures.tell(
-            NAME,
+        figures = StateFigures(
             records=sum(result.records for result in results),
             rows=sum(len(_markets.decode(state)) for state in states),
             size=sum(map(len, states)),
             late=sum(row["trade_count"] for done in closed.values() for row in done.late),
             newest=Newest.of(output.newest for output in outputs),
         )
+        self._figures.tell(NAME, batch_id, figures)
 
     def _commit(
         self, application: str, batch_id: int, outputs: list[Output], closed: dict[str, Closed], resume: Resume

@@ -21,7 +21,7 @@ from crypto_intel.contracts.settings import Source
 from crypto_intel.contracts.tables import BRONZE_NEWS
 from streaming.jobs.metrics import Metrics
 from streaming.jobs.publisher import Publisher
-from streaming.jobs.query import Figures, Newest, start
+from streaming.jobs.query import Figures, Newest, StateFigures, start
 from streaming.jobs.slices import Result, advanced, last_offsets, planned
 from streaming.jobs.slices import run as run_slices
 from streaming.settings import Alerts, StreamingSettings
@@ -169,7 +169,7 @@ class Sink:
             self._publish(query_id(batch), batch_id, emitted)
         with self._figures.phase(NAME, "states"):
             self._states.write(batch_id, after)
-        self._tell(results, after, Newest.of(one.newest for one in emitted))
+        self._tell(batch_id, results, after, Newest.of(one.newest for one in emitted))
 
     def _publish(self, epoch: str, batch_id: int, emitted: Sequence[Emitted]) -> None:
         now_us = self._publisher.now_us()
@@ -181,16 +181,16 @@ class Sink:
         for alert in alerts:
             self._metrics.count_alert(alert.rule, alert.severity)
 
-    def _tell(self, results: Sequence[Result], after: States, newest: Newest) -> None:
+    def _tell(self, batch_id: int, results: Sequence[Result], after: States, newest: Newest) -> None:
         news_of_states = f"{self._news_topic}/"
         markets = [state for name, state in after.partitions.items() if not name.startswith(news_of_states)]
-        self._figures.tell(
-            NAME,
+        figures = StateFigures(
             records=sum(result.records for result in results),
             rows=sum(len(_markets.decode(state)) for state in markets),
             size=sum(map(len, after.partitions.values())),
             newest=newest,
         )
+        self._figures.tell(NAME, batch_id, figures)
 
 
 def known_news(partitions: Mapping[str, bytes], topic: str) -> tuple[NewsItem, ...]:

@@ -77,7 +77,7 @@ class ProgressReporter(StreamingQueryListener):
         self._write(followed_row(progress))
 
     def _store(self, progress: StreamingQueryProgress) -> None:
-        self._write(progress_row(progress, self._now_us(), self._figures.of(progress.name or "")))
+        self._write(progress_row(progress, self._now_us(), self._figures.of(progress.name or "", progress.batchId)))
 
     def _write(self, row: ProgressRow) -> None:
         self._metrics.tell(row)

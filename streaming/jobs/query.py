@@ -88,6 +88,9 @@ class Newest(NamedTuple):
 
 NOTHING = Newest()
 
+KEPT_BATCHES = 100
+"""Spark tells of a batch a moment after it, on a thread of its own: never so many batches later."""
+
 
 class StateFigures(NamedTuple):
     """Of a query's last batch: records read outside Spark, markets remembered and bytes of
@@ -106,7 +109,7 @@ class Figures:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._by_query: dict[str, StateFigures] = {}
+        self._told: dict[tuple[str, int], StateFigures] = {}
         self._phases: dict[str, dict[str, int]] = {}
 
     @contextmanager
@@ -118,16 +121,16 @@ class Figures:
             phases = self._phases.setdefault(query, {})
             phases[name] = phases.get(name, 0) + round(1000 * (time.monotonic() - began))
 
-    def tell(self, query: str, *, records: int, rows: int, size: int, late: int = 0, newest: Newest = NOTHING) -> None:
-        """After a batch."""
+    def tell(self, query: str, batch_id: int, told: StateFigures) -> None:
+        """After a batch; the times of its phases are added."""
         with self._lock:
-            phases = self._phases.pop(query, {})
-            self._by_query[query] = StateFigures(records, rows, size, late, newest, phases)
+            self._told[query, batch_id] = told._replace(phases_ms=self._phases.pop(query, {}))
+            self._told.pop((query, batch_id - KEPT_BATCHES), None)
 
-    def of(self, query: str) -> StateFigures:
-        """The newest."""
+    def of(self, query: str, batch_id: int) -> StateFigures:
+        """Of a batch; nothing if its query tells nothing."""
         with self._lock:
-            return self._by_query.get(query, StateFigures())
+            return self._told.get((query, batch_id), StateFigures())
 
 
 def start(

@@ -15,7 +15,7 @@ from crypto_intel.stack.ports import free_port
 from crypto_intel_tests.streaming.sinks.test_progress import REPORT
 from streaming.jobs.metrics import Metrics
 from streaming.jobs.progress import progress_row
-from streaming.jobs.query import Figures, Newest
+from streaming.jobs.query import Figures, Newest, StateFigures
 
 NOW = datetime(2026, 11, 20, 0, 0, 40, tzinfo=UTC)
 REPORTED = replace(REPORT, phases_ms={"slices": 1200, "commits": 300}, lag_s=0.75)
@@ -88,8 +88,9 @@ def test_a_querys_own_figures_stand_beside_those_of_spark() -> None:
     with figures.phase("ingest", "slices"):
         pass
     newest = Newest.of([Newest(5_000_000, 0), Newest(4_000_000, 3_000)])
-    figures.tell("ingest", records=7, rows=2, size=100, late=1, newest=newest)
-    row = progress_row(StreamingQueryProgress.fromJson(_PROGRESS), 9_000_000, figures.of("ingest"))
+    figures.tell("ingest", 3, StateFigures(records=7, rows=2, size=100, late=1, newest=newest))
+    figures.tell("ingest", 4, StateFigures(records=999))  # Spark tells of a batch when the next one may be done
+    row = progress_row(StreamingQueryProgress.fromJson(_PROGRESS), 9_000_000, figures.of("ingest", 3))
     assert (row.input_rows, row.state_rows, row.state_bytes, row.late_rows) == (7, 2, 100, 1)
     assert (row.batch_ms, row.rows_per_second, row.event_time_delay_s, row.lag_records) == (700, 10.0, 4.0, 5)
     assert row.phases_ms.keys() == {"addBatch", "walCommit", "slices"}
