@@ -40,6 +40,8 @@ def _detail(alert: dict[str, object]) -> None:
         left.info("Its minutes are not written yet; bars follow a live alert within seconds.")
     else:
         left.dataframe(evidence.drop("venue", "symbol"), hide_index=True, key="evidence")
+    if alert.get("evidence"):
+        left.json(str(alert["evidence"]), expanded=1)
     acts = data.read(alerts.actions(str(alert["alert_id"])))
     right.dataframe(acts, hide_index=True, key="acts") if acts.height else right.info("Nobody has said anything yet.")
     page = os.environ.get("CRYPTO_INTEL_DAGSTER_URL")
@@ -52,7 +54,7 @@ def _strong_moves() -> None:
     prices = data.read(markets.prices()).drop_nulls("change_24h_pct")
     strong = prices.filter(pl.col("change_24h_pct").abs() >= STRONG_PCT).sort("change_24h_pct", descending=True)
     if strong.is_empty():
-        st.info("No market moved so far.")
+        st.info("No market moved by that much.")
         return
     st.dataframe(strong.select("venue", "symbol", "price", "change_24h_pct", "event_time"), hide_index=True)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import polars as pl
 import streamlit as st
@@ -14,12 +14,15 @@ from crypto_intel.serving.queries.bars import Interval
 from crypto_intel.serving.queries.query import MAX_ROWS
 
 LIVE_S = 5
-_SPANS: dict[str, tuple[timedelta, Interval]] = {
-    "6 hours": (timedelta(hours=6), "1m"),
-    "1 day": (timedelta(days=1), "1m"),
-    "7 days": (timedelta(days=7), "5m"),
-    "30 days": (timedelta(days=30), "1h"),
+_SPANS = {
+    "6 hours": timedelta(hours=6),
+    "1 day": timedelta(days=1),
+    "7 days": timedelta(days=7),
+    "30 days": timedelta(days=30),
 }
+_INTERVALS: tuple[tuple[timedelta, Interval], ...] = ((timedelta(days=1), "1m"), (timedelta(days=8), "5m"))
+"""The shortest bars that fit a span: some 2,000 candles are what a chart can show."""
+
 PRICES_SHOWN = 8
 
 
@@ -33,7 +36,7 @@ def page() -> None:
     _prices()
     names = [f"{venue} {symbol}" for venue, symbol in known.select("venue", "symbol").rows()]
     left, right = st.columns([2, 3])
-    first = next((index for index, name in enumerate(names) if " BTC-" in name), 0)
+    first = next((index for index, name in enumerate(names) if name.endswith(" BTC-USDT")), 0)
     chosen = left.selectbox("Market", names, index=first, key="market")
     span = right.segmented_control("Range", list(_SPANS), default="7 days", key="span") or "7 days"
     venue, symbol = str(chosen).split(" ")
@@ -60,8 +63,9 @@ def _prices() -> None:
 
 
 def _chart(venue: str, symbol: str, span: str) -> None:
-    length, interval = _SPANS[span]
     end = data.platform_now(data.read(markets.prices())) + timedelta(minutes=1)
+    length = min(_SPANS[span], _known(venue, symbol, end))
+    interval: Interval = next((bar for longest, bar in _INTERVALS if length <= longest), "1h")
     wanted = bars.Range(symbol, venue, end - length, end, "asc", MAX_ROWS)
     frame = data.read(bars.bars(interval, wanted))
     if frame.drop_nulls("close").is_empty():
@@ -78,6 +82,12 @@ def _chart(venue: str, symbol: str, span: str) -> None:
         f"Last close {last['close']:,.8g} at {last['window_end']:%Y-%m-%d %H:%M} UTC, "
         f"coverage {last['coverage_pct']:.1f} %."
     )
+
+
+def _known(venue: str, symbol: str, end: datetime) -> timedelta:
+    # Since when there are bars of it: the first hours of a new market are shown by the minute, whatever the span.
+    first = data.read(markets.symbols()).filter(venue=venue, symbol=symbol)["first_bar"].max()
+    return end - first if isinstance(first, datetime) else timedelta(days=1)
 
 
 def _pct(value: float | None) -> str:

@@ -43,13 +43,14 @@ async def test_market_shows_the_prices_and_the_chart_that_the_api_has(page: Page
     await page.wait_for_text("Last close")
     prices = {row["symbol"]: row["price"] for row in _rows(f"{api}/prices")}
     assert await _metrics(page) == {f"{symbol} · binance": f"{price:,.6g}" for symbol, price in prices.items()}
-    (bar,) = _rows(f"{api}/bars?symbol=BTC-USDT&interval=5m&limit=1")
+    (bar,) = _rows(f"{api}/bars?symbol=BTC-USDT&interval=1m&limit=1")
     text = await page.text()
-    assert f"Last close {bar['close']:,.8g} at 2026-11-20 14:00 UTC" in text
+    assert f"Last close {bar['close']:,.8g} at 2026-11-20 14:10 UTC" in text
     assert "SIMULATED MARKET" in text
     await page.wait_for("document.querySelectorAll('.js-plotly-plot .cartesianlayer .trace').length > 0")
+    assert "130 bars of 1m; 1 incomplete" in text
     await page.click_text("6 hours", "button, [role=radio], label")
-    await page.wait_for_text("130 bars of 1m; 1 incomplete")
+    await page.wait_for("document.querySelector('[aria-checked=true], [kind*=Active]').innerText.includes('6 hours')")
 
 
 async def test_the_other_pages_show_what_the_api_has(page: Page, pages: str, api: str) -> None:
