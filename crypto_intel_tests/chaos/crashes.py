@@ -39,6 +39,7 @@ EDGES = {
         "after:bronze.feed_status",
         "after:silver.bars_1m",
         "after:silver.bars_5m",
+        "after:silver.price_means_5m",
         "ingest:tables",
         "partial:.states",
         "ingest:states",

@@ -84,6 +84,8 @@ def judge(lake: Path, acked: dict[tuple[str, int, int], bytes], load: Load, *, w
     _judge_trades(lake, load, verdict)
     for name, window_us in (("silver.bars_1m", MINUTE_US), ("silver.bars_5m", 5 * MINUTE_US)):
         judge_bars(read(lake, name), load.bars(window_us), name, verdict)
+    means = read(lake, "silver.price_means_5m")
+    verdict.add("silver.price_means_5m", doubled=means.height - means.select(MARKET).n_unique())
     if with_pairs:
         _judge_pairs(lake, load, verdict)
     return verdict
