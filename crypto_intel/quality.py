@@ -14,6 +14,7 @@ import dagster as dg
 import polars as pl
 
 from crypto_intel.contracts.columns import Table
+from crypto_intel.contracts.derived import GOLD_BARS_1H, GOLD_INDICATORS, GOLD_MARKET_SUMMARY
 from crypto_intel.contracts.serving import MARKET_ENRICHED as SERVED_ENRICHED
 from crypto_intel.contracts.settings import Settings
 from crypto_intel.contracts.tables import (
@@ -271,6 +272,9 @@ def _no_gap_stays_open(readers: Readers) -> Outcome:
 
 
 MAX_GAPS_SHOWN = 20
+TRADES_BOUND = timedelta(seconds=45)
+"""Less than a minute: the least that Dagster's own freshness policies know. The busiest market trades every second."""
+
 BATCH_BOUND = timedelta(hours=2, minutes=15)
 """The running hour, the one before it until its end is drained (6 minutes), and the run itself."""
 
@@ -296,7 +300,7 @@ STREAM_CHECKS: list[StreamCheck] = [
         _no_gap_stays_open,
         dg.AssetCheckSeverity.WARN,
     ),
-    freshness_check(key_of(BRONZE_TRADES), timedelta(minutes=2), _newest(BRONZE_TRADES), _CHECK_STREAM),
+    freshness_check(key_of(BRONZE_TRADES), TRADES_BOUND, _newest(BRONZE_TRADES), _CHECK_STREAM),
     freshness_check(key_of(SILVER_BARS_1M), timedelta(minutes=5), _newest(SILVER_BARS_1M), _CHECK_STREAM),
     freshness_check(
         key_of(SILVER_TRADES), BATCH_BOUND, _newest(SILVER_TRADES), _CHECK_HOURS, is_due=_first_hour_is_over
@@ -307,6 +311,10 @@ STREAM_CHECKS: list[StreamCheck] = [
         _newest(GOLD_MARKET_ENRICHED),
         _CHECK_HOURS,
         is_due=_first_hour_is_over,
+    ),
+    *(
+        freshness_check(key_of(table), BATCH_BOUND, _newest(table), _CHECK_HOURS, is_due=_first_hour_is_over)
+        for table in (GOLD_BARS_1H, GOLD_INDICATORS, GOLD_MARKET_SUMMARY)
     ),
     freshness_check(
         key_of(MACRO_FRED_OBSERVATIONS),

@@ -179,3 +179,32 @@ def hours_spanned(spans: pl.DataFrame, after: datetime | None = None) -> list[da
         .to_list()
     )
     return [hour for hour in hours if after is None or hour > after]
+
+
+class LateCursor(msgspec.Struct):
+    """Late trades by hour (as its partition key): how many were seen at the last look, and how many are rebuilt."""
+
+    seen: dict[str, int] = {}
+    done: dict[str, int] = {}
+
+
+def hours_to_rebuild(
+    late: Mapping[str, int], made: Collection[str], cursor: LateCursor
+) -> tuple[dict[str, int], LateCursor]:
+    """Hours that were made before trades of theirs came, with how many came; and the cursor behind this look.
+
+    An hour waits until a look finds as many as the look before: a repair comes in pieces, and one run takes all.
+
+    Args:
+        late: late trades of recent hours, by the hour's key.
+        made: keys of the hours that are made; what is late for another is in its first run.
+        cursor: of the look before; is not changed.
+    """
+    done = {hour: count for hour, count in cursor.done.items() if hour in late}
+    rebuild: dict[str, int] = {}
+    for hour, count in late.items():
+        if hour not in made:
+            done[hour] = count
+        elif count > done.get(hour, 0) and cursor.seen.get(hour) == count:
+            rebuild[hour] = done[hour] = count
+    return rebuild, LateCursor(dict(late), done)

@@ -9,11 +9,13 @@ from crypto_intel.core.hours import (
     HOUR,
     NEWS_SILENCE,
     Clock,
+    LateCursor,
     advance_clocks,
     closed_hours,
     event_hour,
     hour_start,
     hours_spanned,
+    hours_to_rebuild,
     platform_time,
     read_clocks,
 )
@@ -131,3 +133,26 @@ def test_hours_are_those_that_files_reach_into() -> None:
 def test_partition_keys_and_hours_are_the_same_thing() -> None:
     assert event_hour(H22) == "2024-08-08-22"
     assert hour_start("2024-08-08-22") == H22
+
+
+def test_an_hour_that_was_made_is_rebuilt_once_its_late_trades_have_stopped_coming() -> None:
+    made = {"2024-08-08-22"}
+    first, cursor = hours_to_rebuild({"2024-08-08-22": 3}, made, LateCursor())
+    assert first == {}  # more may be coming
+    second, cursor = hours_to_rebuild({"2024-08-08-22": 5}, made, cursor)
+    assert second == {}
+    third, cursor = hours_to_rebuild({"2024-08-08-22": 5}, made, cursor)
+    assert third == {"2024-08-08-22": 5}
+    assert hours_to_rebuild({"2024-08-08-22": 5}, made, cursor)[0] == {}  # the same cause is acted on once
+    more, cursor = hours_to_rebuild({"2024-08-08-22": 6}, made, cursor)
+    assert more == {} and hours_to_rebuild({"2024-08-08-22": 6}, made, cursor)[0] == {"2024-08-08-22": 6}
+
+
+def test_what_is_late_for_an_hour_that_is_not_made_is_in_its_first_run() -> None:
+    _, cursor = hours_to_rebuild({"2024-08-08-22": 3}, set(), LateCursor())
+    assert hours_to_rebuild({"2024-08-08-22": 3}, {"2024-08-08-22"}, cursor)[0] == {}
+
+
+def test_hours_that_are_long_gone_are_forgotten() -> None:
+    _, cursor = hours_to_rebuild({"2024-08-08-22": 3}, set(), LateCursor())
+    assert hours_to_rebuild({}, set(), cursor)[1] == LateCursor()

@@ -74,8 +74,10 @@ def test_a_bar_written_twice_is_found(lake: Lake, lake_path: Path) -> None:
 
 def test_trades_are_fresh_by_the_platform_clock_and_not_by_the_wall(lake: Lake, lake_path: Path) -> None:
     lakes.append(lake_path, BRONZE_TRADES, [lakes.trade(1, H22)])
-    clock_at(lake_path, H22 + MINUTE)
+    clock_at(lake_path, H22 + 0.75 * MINUTE)
     assert judge(lake, "bronze/trades", "freshness").passed
+    clock_at(lake_path, H22 + 0.8 * MINUTE)
+    assert not judge(lake, "bronze/trades", "freshness").passed
     clock_at(lake_path, H22 + 3 * MINUTE)
     found = judge(lake, "bronze/trades", "freshness")
     assert not found.passed and found.metadata["age_s"] == 180

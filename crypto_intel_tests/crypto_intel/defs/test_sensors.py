@@ -16,16 +16,19 @@ from crypto_intel.contracts.settings import Topics
 from crypto_intel.contracts.tables import (
     BRONZE_FEED_STATUS,
     BRONZE_TRADES,
+    GOLD_BARS_1M,
     MACRO_FRED_OBSERVATIONS,
     SILVER_BARS_1M,
+    SILVER_LATE_ARRIVALS,
 )
 from crypto_intel.core.frames import conform, empty_frame
 from crypto_intel.core.hours import HOUR, event_hour
+from crypto_intel.rebuilding import late_trades_sensor
 from crypto_intel.resources.kafka import KafkaOffsets
 from crypto_intel.resources.lake import Lake
 from crypto_intel.resources.postgres import Postgres
 from crypto_intel_tests.crypto_intel import lakes
-from crypto_intel_tests.crypto_intel.core.test_enrich import bar
+from crypto_intel_tests.crypto_intel.core.test_enrich import bar, bars
 from crypto_intel_tests.crypto_intel.defs.conftest import Tick
 from crypto_intel_tests.crypto_intel.lakes import HOUR as H22
 
@@ -168,6 +171,26 @@ def test_a_day_is_requested_once_it_is_over_and_its_hours_are_made(tick: Tick, l
 def make_hour(lake: Path, hour: datetime) -> None:
     row = bar(hour, window_end=hour + HOUR, event_hour=event_hour(hour))
     lakes.append(lake, GOLD_BARS_1H, conform(pl.DataFrame([row]), GOLD_BARS_1H))
+
+
+def late(hour: datetime, count: int) -> pl.DataFrame:
+    row = {"venue": "binance", "symbol": "BTC-USDT", "window_start": hour, "trade_count": count}
+    return pl.DataFrame([{**row, "first_trade_id": 1, "last_trade_id": count, "event_date": hour.date()}])
+
+
+def test_an_hour_is_made_again_when_trades_of_it_came_late(tick: Tick, lake_path: Path) -> None:
+    assert "platform clock" in reason(tick(late_trades_sensor))
+    lakes.append(lake_path, BRONZE_FEED_STATUS, lakes.heartbeats(H22 + 2 * HOUR, H22 + 2 * HOUR))
+    lakes.append(lake_path, GOLD_BARS_1M, bars(bar(H22)))
+    first = tick(late_trades_sensor)
+    assert requested(first) == []
+    lakes.append(lake_path, SILVER_LATE_ARRIVALS, late(H22, 500))
+    lakes.append(lake_path, SILVER_LATE_ARRIVALS, late(H22 + HOUR, 7))  # not made yet: its first run has them
+    second = tick(late_trades_sensor, first.cursor)
+    third = tick(late_trades_sensor, second.cursor)
+    assert (requested(second), requested(third)) == ([], [event_hour(H22)])
+    assert "500 late trades" in (third.run_requests or [])[0].tags["crypto_intel/why"]
+    assert requested(tick(late_trades_sensor, third.cursor)) == []
 
 
 def raise_alert(postgres: Postgres, alert_id: str, raised_at: datetime) -> None:

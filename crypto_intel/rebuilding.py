@@ -1,0 +1,51 @@
+"""Hours that are made again because trades of theirs came late: repairs of gaps, above all.
+
+What belongs here: the sensor and what it reads. What does not: which hours (core/hours.py), and the repair itself,
+which the producers do through Kafka by trade id.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import dagster as dg
+import msgspec
+import polars as pl
+
+from crypto_intel.contracts.tables import GOLD_BARS_1M, SILVER_LATE_ARRIVALS
+from crypto_intel.core.hours import HOUR_FORMAT, LateCursor, event_hour, hours_spanned, hours_to_rebuild
+from crypto_intel.jobs import hour_job
+from crypto_intel.resources.lake import Lake
+
+REACH = timedelta(days=2)
+"""Platform time back in which late trades are looked for; a repair of something older is a person's backfill."""
+
+
+@dg.sensor(job=hour_job, minimum_interval_seconds=15, default_status=dg.DefaultSensorStatus.RUNNING)
+def late_trades_sensor(context: dg.SensorEvaluationContext, lake: Lake) -> dg.SensorResult:
+    """Requests the hours that were made before trades of theirs came; the rows that change get their next revision."""
+    clock = lake.platform_time()
+    if clock is None:
+        return dg.SensorResult(skip_reason="no heartbeat yet: the platform clock is unknown")
+    cursor = msgspec.json.decode(context.cursor, type=LateCursor) if context.cursor else LateCursor()
+    since = (clock - REACH).replace(minute=0, second=0, microsecond=0)
+    late = (
+        lake.scan(SILVER_LATE_ARRIVALS)
+        .filter(pl.col("event_date") >= since.date(), pl.col("window_start") >= since)
+        .group_by(hour=pl.col("window_start").dt.strftime(HOUR_FORMAT))
+        .agg(pl.col("trade_count").sum())
+        .collect()
+    )
+    made = {event_hour(hour) for hour in hours_spanned(lake.time_spans(GOLD_BARS_1M))}
+    rebuild, cursor = hours_to_rebuild(dict(late.sort("hour").iter_rows()), made, cursor)
+    requests = [
+        dg.RunRequest(
+            run_key=f"{hour}/late/{count}", partition_key=hour, tags={"crypto_intel/why": f"{count} late trades"}
+        )
+        for hour, count in rebuild.items()
+    ]
+    return dg.SensorResult(
+        run_requests=requests,
+        skip_reason=None if requests else f"{late.height} hours with late trades, none to make again",
+        cursor=msgspec.json.encode(cursor).decode(),
+    )
