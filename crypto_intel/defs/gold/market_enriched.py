@@ -16,10 +16,13 @@ from crypto_intel.contracts.tables import (
 )
 from crypto_intel.core.enrich import NEWS_WINDOW_S, enrich
 from crypto_intel.core.hours import HOUR, hour_start
-from crypto_intel.core.news import with_moods
+from crypto_intel.core.news import PUBLISHED_BACK, with_moods
 from crypto_intel.reports import describe_rows
 from crypto_intel.resources.lake import Lake
 from crypto_intel.specs import HOURLY, key_of, table_args
+
+STORY = timedelta(days=1)
+"""How long before a bar a story's first article is looked for."""
 
 MACRO_YEARS_BACK = 2
 """A value of January may be of November, and its year before of the November before that."""
@@ -44,15 +47,18 @@ def market_enriched(
     known_at = lake.platform_time()
     if known_at is None:
         raise dg.Failure("no heartbeat in bronze.feed_status: the platform clock is unknown", allow_retries=False)
-    first, last = start - reach, start + HOUR + reach
+    clock = Settings().news_clock
+    # A day more, so that an article that only repeats an earlier one's story is known as such.
+    first, last = start - reach - STORY, start + HOUR + reach
+    oldest = first - (PUBLISHED_BACK if clock == "first_seen" else timedelta(0))
     years = [str(year) for year in range(start.year - MACRO_YEARS_BACK, start.year + 1)]
     rows = enrich(
         bars.collect(),
         with_moods(
             lake.scan(BRONZE_NEWS)
             .filter(
-                pl.col("event_date").is_between(first.date(), last.date()),
-                pl.col("published_at").is_between(first, last),
+                pl.col("event_date").is_between(oldest.date(), last.date()),
+                pl.col(f"{clock}_at").is_between(first, last),
             )
             .collect()
         ),
@@ -60,6 +66,7 @@ def market_enriched(
         .filter(pl.col("observation_year").is_in(years), pl.col("series_id").is_in(list(MACRO_SERIES.values())))
         .collect(),
         known_at=known_at,
+        clock=clock,
         before=lake.scan(GOLD_MARKET_ENRICHED).filter(pl.col("event_hour") == context.partition_key).collect(),
     )
     facts: dict[str, Any] = {
