@@ -60,6 +60,21 @@ class CryptoIntel:
             ask.listed("/bars", rows, symbol=symbol, interval=interval, start=start, end=end, venue=venue)
         )
 
+    def indicators(
+        self,
+        symbol: str,
+        *,
+        interval: Interval = "5m",
+        start: Moment | None = None,
+        end: Moment | None = None,
+        venue: str | None = None,
+        rows: int | None = None,
+    ) -> pl.DataFrame:
+        """RSI, MACD, Bollinger bands and more of the bars of 1m, 5m or 1h; columns of the contract's indicators."""
+        return self._frame(
+            ask.listed("/indicators", rows, symbol=symbol, interval=interval, start=start, end=end, venue=venue)
+        )
+
     def enriched(
         self,
         symbol: str,
@@ -201,6 +216,21 @@ class AsyncCryptoIntel:
         """Bars in [start, end), all in order of time; or `rows` of them, the newest first where no start is given."""
         return await self._frame(
             ask.listed("/bars", rows, symbol=symbol, interval=interval, start=start, end=end, venue=venue)
+        )
+
+    async def indicators(
+        self,
+        symbol: str,
+        *,
+        interval: Interval = "5m",
+        start: Moment | None = None,
+        end: Moment | None = None,
+        venue: str | None = None,
+        rows: int | None = None,
+    ) -> pl.DataFrame:
+        """RSI, MACD, Bollinger bands and more of the bars of 1m, 5m or 1h; columns of the contract's indicators."""
+        return await self._frame(
+            ask.listed("/indicators", rows, symbol=symbol, interval=interval, start=start, end=end, venue=venue)
         )
 
     async def enriched(

@@ -14,6 +14,7 @@ from crypto_intel.contracts.serving import (
     BARS_1M,
     FEEDS,
     GAPS,
+    INDICATORS,
     LIVE_MARKETS,
     MARKET_ENRICHED,
 )
@@ -78,6 +79,7 @@ def page_of(row: type[BaseModel]) -> type[BaseModel]:
 
 Bar = model_of("Bar", BARS_1M.columns, "A bar of a market, with how complete it is.")
 EnrichedRow = model_of("EnrichedRow", MARKET_ENRICHED.columns, MARKET_ENRICHED.doc)
+Indicators = model_of("Indicators", INDICATORS.columns, INDICATORS.doc)
 Price = model_of("Price", LIVE_MARKETS.columns, LIVE_MARKETS.doc)
 Article = model_of("Article", ARTICLES.columns, ARTICLES.doc)
 Alert = model_of("Alert", ALERT_COLUMNS, "An alert and what people said of it.")

@@ -97,6 +97,15 @@ class BarsParams(Paged):
     limit: Limit = 500
 
 
+class IndicatorsParams(Paged):
+    """Of /indicators."""
+
+    symbol: SymbolName
+    venue: Venue | None = None
+    interval: Literal["1m", "5m", "1h"] = Field(default="5m", description="Length of the bars.")
+    limit: Limit = 500
+
+
 class EnrichedParams(Paged):
     """Of /enriched."""
 

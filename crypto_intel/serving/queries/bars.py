@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
-from crypto_intel.contracts.serving import BARS_1M, BARS_5M, MARKET_ENRICHED
+from crypto_intel.contracts.serving import BARS_1M, BARS_5M, INDICATORS, MARKET_ENRICHED
 from crypto_intel.serving.queries.query import MAX_ROWS, BadQueryError, Order, Query, Select
 
 Interval = Literal["1m", "5m", "1h", "1d"]
@@ -49,6 +49,12 @@ def newest_bars() -> Query:
         "window_start > (SELECT max(window_start) FROM public.bars_1m) - interval '15 minutes'"
     )
     return Query("newest_bars", select.text(f"ORDER BY window_start LIMIT {MAX_ROWS}"), {}, BARS_1M.columns)
+
+
+def indicators(interval: str, wanted: Range) -> Query:
+    """Technical indicators of bars; each hour's come with its final rows."""
+    select = Select("indicators", INDICATORS.columns, "public.indicators")
+    return _ranged(select.filter("interval = %(interval)s", interval=interval), wanted)
 
 
 def enriched(wanted: Range, *, final_only: bool = False) -> Query:

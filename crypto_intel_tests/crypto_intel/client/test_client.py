@@ -50,6 +50,7 @@ def test_pages_are_followed_to_the_end_or_to_what_is_wanted(api: str, monkeypatc
 def test_every_method_gives_a_frame_with_types(api: str) -> None:
     with CryptoIntel(_url(api)) as client:
         assert client.enriched("BTC-USDT").columns == MARKET_ENRICHED.column_names
+        assert client.indicators("BTC-USDT")["bars_used"].to_list() == list(range(1, 25))
         assert client.news(asset="BTC", words="bitcoin").height == 20
         assert client.news(asset="ETH").schema["published_at"] == pl.Datetime("us", "UTC")
         assert client.alerts().height == 5

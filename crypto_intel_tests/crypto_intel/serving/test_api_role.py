@@ -75,7 +75,8 @@ _START, _END = sample.START, sample.KNOWN
 _EVERY_QUERY = [
     bars.bars("1m", bars.Range("BTC-USDT")), bars.bars("1h", bars.Range("BTC-USDT", "binance", _START, _END)),
     bars.bars("1d", bars.Range("BTC-USDT", end=_END)), bars.enriched(bars.Range("BTC-USDT"), final_only=True),
-    bars.as_of("BTC-USDT", "binance", _START, _END), bars.newest_bars(), markets.symbols(), markets.prices(),
+    bars.as_of("BTC-USDT", "binance", _START, _END), bars.newest_bars(),
+    bars.indicators("1h", bars.Range("BTC-USDT")), markets.symbols(), markets.prices(),
     markets.ranking("volume_24h_quote"), news.articles(news.NewsFilter("BTC", "a", 0, 1, _START, _END)),
     news.sentiment_by_hour("BTC", _START, _END), news.reaction("a"), alerts.alerts(alerts.AlertFilter("BTC-USDT")),
     alerts.alert("a"), alerts.alerts_after(0), alerts.newest_alerts(), alerts.actions("a"), alerts.enriched_of("a"),

@@ -18,7 +18,7 @@ HOT_S = 1.0
 """How old a hot answer may be: live states come every three seconds."""
 
 
-def _range(wanted: params.BarsParams | params.EnrichedParams) -> bars.Range:
+def _range(wanted: params.BarsParams | params.EnrichedParams | params.IndicatorsParams) -> bars.Range:
     return bars.Range(
         wanted.symbol, wanted.venue, wanted.start, wanted.end, wanted.direction, wanted.limit, wanted.cursor
     )
@@ -45,6 +45,14 @@ async def list_bars(request: Request, has: Has, _: Reader, p: Annotated[params.B
     request; one that lacks bars is *partial* and says how many there are.
     """
     return await render(request, await has.database.page(bars.bars(p.interval, _range(p))), p.format)
+
+
+@router.get("/indicators", responses=describe.page(models.Indicators, "Indicators."))
+async def list_indicators(
+    request: Request, has: Has, _: Reader, p: Annotated[params.IndicatorsParams, Query()]
+) -> Response:
+    """RSI, MACD, Bollinger bands, EMA, ATR and VWAP of a market's bars; an hour's come minutes after it has closed."""
+    return await render(request, await has.database.page(bars.indicators(p.interval, _range(p))), p.format)
 
 
 @router.get("/enriched", responses=describe.page(models.EnrichedRow, "Enriched rows."))

@@ -16,14 +16,23 @@ def page() -> None:
     if ranking.is_empty():
         st.info("No market has traded yet.")
         return
-    if ranking["change_24h_pct"].null_count() == ranking.height:
-        st.info("There is no price of a day before yet; until there is, the ranking is by the change of an hour.")
-        ranking = data.read(markets.ranking("change_1h_pct", limit=1_000))
+    ranking = _by_what_there_is(ranking)
     _top(ranking)
     st.subheader("Ranking")
     st.dataframe(ranking.drop("event_time"), hide_index=True, key="ranking")
     symbol = st.selectbox("Market", ranking["symbol"].unique().sort().to_list(), key="mover")
     _hours_and_days(str(symbol))
+
+
+def _by_what_there_is(ranking: pl.DataFrame) -> pl.DataFrame:
+    # A new platform has no price of a day before, and at first none of an hour before.
+    if ranking["change_24h_pct"].null_count() < ranking.height:
+        return ranking
+    if ranking["change_1h_pct"].null_count() < ranking.height:
+        st.info("There is no price of a day before yet: the ranking is by the change of an hour.")
+        return data.read(markets.ranking("change_1h_pct", limit=1_000))
+    st.info("There is no price of an hour before yet: the ranking is by volume.")
+    return data.read(markets.ranking("volume_24h_quote", limit=1_000))
 
 
 def _top(ranking: pl.DataFrame) -> None:
@@ -41,7 +50,11 @@ def _hours_and_days(symbol: str) -> None:
         return
     left, right = st.columns(2)
     left.subheader("Change by the hour, %")
-    left.plotly_chart(charts.bars_by(hours.drop_nulls("return_pct"), "window_start", "return_pct"), key="hourly")
+    changes = hours.drop_nulls("return_pct")
+    if changes.is_empty():
+        left.info("A change needs two hours of bars.")
+    else:
+        left.plotly_chart(charts.bars_by(changes, "window_start", "return_pct"), key="hourly")
     right.subheader("Volume by the day, in quote")
     daily = days.group_by("window_start").agg(pl.col("volume_quote").sum()).sort("window_start")
     right.plotly_chart(charts.bars_by(daily, "window_start", "volume_quote"), key="daily")

@@ -12,6 +12,7 @@ import psycopg
 import pytest
 from pydantic import SecretStr
 
+from crypto_intel.contracts.serving import INDICATORS
 from crypto_intel.serving import keys
 from crypto_intel.stack.postgres import ensure_database, migrate
 from crypto_intel_tests.crypto_intel.serving.api.server import served, settings
@@ -47,6 +48,15 @@ def _bars_5m() -> list[dict[str, object]]:
     ]
 
 
+def _indicators(number: int) -> dict[str, object]:
+    start = sample.START + timedelta(minutes=5 * number)
+    values = {column.name: 1.5 for column in INDICATORS.columns if column.type == "double"}
+    return {
+        **sample.MARKET, "interval": "5m", "window_start": start, "window_end": start + timedelta(minutes=5), **values,
+        "bars_used": number + 1,
+    }  # fmt: skip
+
+
 def _article(number: int, **changes: object) -> dict[str, object]:
     moment = sample.START + timedelta(minutes=number)
     return {
@@ -74,6 +84,7 @@ def fill(dsn: str) -> None:
         [
             Upsert("bars_1m", sample.frame("bars_1m", *_bars())),
             Upsert("bars_5m", sample.frame("bars_5m", *_bars_5m())),
+            Upsert("indicators", sample.frame("indicators", *(_indicators(n) for n in range(24)))),
             Upsert("bar_news", sample.frame("bar_news", sample.pair("article-003", minute=3))),
             Upsert("live_markets", sample.frame("live_markets", sample.live(229.5, 7800))),
             Upsert("articles", sample.frame("articles", *(_article(number) for number in range(20)))),

@@ -20,7 +20,8 @@ from streaming.sinks.upsert import upsert_frame
 pytestmark = pytest.mark.stack
 
 _EVERY_PAGE = (
-    "/symbols", "/prices", "/bars?symbol=BTC-USDT", "/enriched?symbol=BTC-USDT", "/news", "/alerts", "/gaps",
+    "/symbols", "/prices", "/bars?symbol=BTC-USDT", "/enriched?symbol=BTC-USDT",
+    "/indicators?symbol=BTC-USDT", "/news", "/alerts", "/gaps",
     "/completeness", "/macro", "/macro/CPIAUCSL", "/ranking",
 )  # fmt: skip
 
