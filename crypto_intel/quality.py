@@ -15,6 +15,7 @@ import polars as pl
 
 from crypto_intel.contracts.columns import Table
 from crypto_intel.contracts.derived import GOLD_BARS_1H, GOLD_INDICATORS, GOLD_MARKET_SUMMARY
+from crypto_intel.contracts.serving import BARS_1M as SERVED_BARS
 from crypto_intel.contracts.serving import MARKET_ENRICHED as SERVED_ENRICHED
 from crypto_intel.contracts.settings import Settings
 from crypto_intel.contracts.tables import (
@@ -36,6 +37,7 @@ from crypto_intel.core.hours import read_clocks
 from crypto_intel.core.macro import known_on
 from crypto_intel.core.quarantine import WHOLE, contract_breakers
 from crypto_intel.reports import markdown
+from crypto_intel.resources import cache
 from crypto_intel.resources.delta_io import partition_filter
 from crypto_intel.resources.lake import Lake
 from crypto_intel.resources.postgres import Postgres
@@ -271,6 +273,23 @@ def _no_gap_stays_open(readers: Readers) -> Outcome:
     return Outcome(overdue.is_empty(), metadata)
 
 
+CACHE_BOUND = timedelta(minutes=3)
+"""How far the cache may be behind: it is written right behind PostgreSQL, and rebuilt within 30 s of a return."""
+
+
+def _cache_agrees(readers: Readers) -> Outcome:
+    if not cache.is_configured():
+        return Outcome(passed=True, metadata={"markets": 0, "cache": "none is set"})
+    with readers.postgres.connect() as connection:
+        bars = cache.compared_bars(connection)
+    lags = pl.col("newest_served") - pl.col("window_start") > CACHE_BOUND
+    wrong = bars.filter(~pl.col("cached_close").eq_missing(pl.col("served_close")) | lags.fill_null(value=True))
+    metadata: dict[str, Any] = {"markets": bars.height, "wrong": wrong.height}
+    if wrong.height:
+        metadata["rows"] = dg.MetadataValue.md(markdown(wrong.head(MAX_GAPS_SHOWN)))
+    return Outcome(wrong.is_empty(), metadata)
+
+
 MAX_GAPS_SHOWN = 20
 TRADES_BOUND = timedelta(seconds=45)
 """Less than a minute: the least that Dagster's own freshness policies know. The busiest market trades every second."""
@@ -298,6 +317,14 @@ STREAM_CHECKS: list[StreamCheck] = [
         "the venue's REST did not give the ids below: the producer's log says why, and its next start fetches what it "
         "still can.",
         _no_gap_stays_open,
+        dg.AssetCheckSeverity.WARN,
+    ),
+    StreamCheck(
+        dg.AssetKey(["publish", SERVED_BARS.name]),
+        "cache_agrees",
+        "Each market's bar in Redis is the one that PostgreSQL has of that minute, and at most 3 minutes behind.",
+        "the cache is rebuilt when the publishing job reconnects: restart it, and look at its log for Redis.",
+        _cache_agrees,
         dg.AssetCheckSeverity.WARN,
     ),
     freshness_check(key_of(BRONZE_TRADES), TRADES_BOUND, _newest(BRONZE_TRADES), _CHECK_STREAM),

@@ -18,7 +18,13 @@ from crypto_intel.resources.quarantine import Quarantine
 @pytest.fixture
 def lake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lake:
     """An empty lake; settings of the machine that runs the tests do not reach it."""
-    for name in ("CRYPTO_INTEL_POSTGRES_DSN", "SUPABASE_DB_URL", "CRYPTO_INTEL_FRED__API_KEY", "CRYPTO_INTEL_LAKE"):
+    for name in (
+        "CRYPTO_INTEL_POSTGRES_DSN",
+        "SUPABASE_DB_URL",
+        "CRYPTO_INTEL_FRED__API_KEY",
+        "CRYPTO_INTEL_LAKE",
+        "CRYPTO_INTEL_REDIS_URL",
+    ):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("CRYPTO_INTEL_BINANCE__REST_URL", "http://127.0.0.1:9")  # nobody: tests ask no real venue
     return Lake(root=str(tmp_path / "lake"))

@@ -8,9 +8,10 @@ from typing import Any
 import dagster as dg
 import polars as pl
 import pytest
+import redis
 
 from crypto_intel.automation import stream_checks_sensor
-from crypto_intel.contracts.serving import MARKET_ENRICHED
+from crypto_intel.contracts.serving import BARS_1M, MARKET_ENRICHED
 from crypto_intel.contracts.tables import (
     BRONZE_FEED_STATUS,
     BRONZE_TRADES,
@@ -143,6 +144,30 @@ def test_served_rows_are_fresh_or_stale(lake: Lake, lake_path: Path, own_postgre
     with postgres.connect() as connection:
         upsert(connection, MARKET_ENRICHED, enrich(bars(), NO_NEWS, NO_MACRO, known_at=H22))
     assert judge(lake, "publish/market_enriched", "freshness", postgres).passed
+
+
+@pytest.mark.stack
+def test_a_cached_bar_is_the_served_one_or_the_check_shows_both(
+    lake: Lake, own_postgres_dsn: str, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    postgres = Postgres(dsn=own_postgres_dsn)
+    assert judge(lake, "publish/bars_1m", "cache_agrees", postgres).metadata["markets"] == 0  # none is set
+    monkeypatch.setenv("CRYPTO_INTEL_REDIS_URL", redis_url)
+    with redis.Redis.from_url(redis_url) as client, postgres.connect() as connection:
+        client.flushall()
+        upsert(connection, BARS_1M, bars())
+        connection.commit()
+        fields = {"window_start": H22.isoformat(), "close": "100.0"}
+        client.hset("bar:1m:binance:BTC-USDT", mapping=fields)
+        assert judge(lake, "publish/bars_1m", "cache_agrees", postgres).passed
+        client.hset("bar:1m:binance:BTC-USDT", "close", "99.0")
+        found = judge(lake, "publish/bars_1m", "cache_agrees", postgres)
+        assert not found.passed and "| 99.0 | 100.0 |" in str(found.metadata["rows"].value)
+        client.hset("bar:1m:binance:BTC-USDT", "close", "100.0")
+        upsert(connection, BARS_1M, bars(bar(H22 + 5 * MINUTE)))
+        connection.commit()
+        assert not judge(lake, "publish/bars_1m", "cache_agrees", postgres).passed  # five minutes behind
+        client.flushall()
 
 
 def test_a_feed_without_a_heartbeat_is_dead_and_a_feed_that_ended_is_not(lake: Lake, lake_path: Path) -> None:
