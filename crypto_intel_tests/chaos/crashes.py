@@ -136,7 +136,7 @@ def commit_deleted(ground: Ground) -> Row:
     """R3: the last entry of Spark's commit log deleted: the batch comes again, and changes nothing."""
     application, load, sender = _half_done(ground, "commit-deleted")
     for query in application.queries:
-        newest(application.folder / "checkpoints" / query / "commits").unlink()
+        forget(newest(application.folder / "checkpoints" / query / "commits"))
     return _second_half("R3", "last commit files deleted", application, load, sender)
 
 
@@ -189,6 +189,12 @@ def newest(folder: Path) -> Path:
     return max((path for path in folder.iterdir() if path.name.isdigit()), key=lambda path: int(path.name))
 
 
+def forget(path: Path) -> None:
+    """Delete a file of Spark's logs, with the checksum that Hadoop keeps beside it."""
+    path.unlink()
+    path.with_name(f".{path.name}.crc").unlink(missing_ok=True)
+
+
 Damage = Callable[[Path], None]
 
 
@@ -211,9 +217,7 @@ def _lose_states(checkpoint: Path) -> None:
 
 def _change_offsets(checkpoint: Path) -> None:
     # The batch is planned anew, with more records: tables that have it would skip them.
-    number = newest(checkpoint / "offsets").name
-    (checkpoint / "offsets" / number).unlink()
-    (checkpoint / "offsets" / f".{number}.crc").unlink(missing_ok=True)
+    forget(newest(checkpoint / "offsets"))
 
 
 DAMAGES: dict[str, tuple[Damage, str]] = {

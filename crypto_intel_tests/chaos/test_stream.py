@@ -21,7 +21,7 @@ from crypto_intel.stack.jars import Jars
 from crypto_intel.stack.kafka import admin
 from crypto_intel_tests.chaos import inputs
 from crypto_intel_tests.chaos.application import Sender
-from crypto_intel_tests.chaos.crashes import DAMAGES, EDGES, finish, newest, started
+from crypto_intel_tests.chaos.crashes import DAMAGES, EDGES, finish, forget, newest, started
 from crypto_intel_tests.chaos.ground import Ground
 from crypto_intel_tests.chaos.judgement import bronze_count
 from crypto_intel_tests.chaos.load import PARTITIONS, Load
@@ -137,7 +137,7 @@ def test_a_hurt_checkpoint_is_refused_and_a_lost_commit_repeats_its_batch_withou
         assert bronze_count(queries.lake) == before, name
         shutil.rmtree(checkpoint)
         kept.rename(checkpoint)
-    newest(checkpoint / "commits").unlink()
+    forget(newest(checkpoint / "commits"))
     queries.run("ingest", lambda: is_whole(queries, sender, load))
     verdict = verdict_of(queries, sender, load)
     assert verdict.is_right, verdict
