@@ -93,7 +93,9 @@ class BarsParams(Paged):
 
     symbol: SymbolName
     venue: Venue | None = None
-    interval: Interval = Field(default="1m", description="1h and 1d are rolled up from bars of 5 minutes.")
+    interval: Interval = Field(
+        default="1m", description="1h and 1d: final once closed, before that rolled up from bars of 5 minutes."
+    )
     limit: Limit = 500
 
 

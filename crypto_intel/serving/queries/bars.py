@@ -1,4 +1,4 @@
-"""Bars of 1 and 5 minutes as they are stored, of an hour and a day rolled up from those of 5 minutes, enriched rows."""
+"""Bars of 1 and 5 minutes as they streamed, of an hour and a day as they are known so far, enriched rows."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
-from crypto_intel.contracts.serving import BARS_1M, BARS_5M, INDICATORS, MARKET_ENRICHED
+from crypto_intel.contracts.serving import BARS_1D, BARS_1H, BARS_1M, BARS_5M, INDICATORS, MARKET_ENRICHED
 from crypto_intel.serving.queries.query import MAX_ROWS, BadQueryError, Order, Query, Select
 
 Interval = Literal["1m", "5m", "1h", "1d"]
 _KEY = ("window_start", "venue")
 _TABLES = {"1m": BARS_1M, "5m": BARS_5M}
+_FINAL = {"1h": BARS_1H, "1d": BARS_1D}
 _LENGTHS = {"1h": timedelta(hours=1), "1d": timedelta(days=1)}
 _PARTS = {"1h": 12, "1d": 288}
 ROLLED_SPAN = {"1h": timedelta(days=92), "1d": timedelta(days=366)}
@@ -101,13 +102,28 @@ def _rolled(interval: Interval, wanted: Range) -> Query:
         "parts": _PARTS[interval],
         "span": span + 2 * length,
     }
-    lower = "%(start)s" if wanted.start else f"{'%(end)s' if wanted.end else _NEWEST} - %(span)s"
+    newest = _NEWEST.format(final=_FINAL[interval].name)
+    lower = "%(start)s" if wanted.start else f"{'%(end)s' if wanted.end else newest} - %(span)s"
     upper = "%(end)s" if wanted.end else "%(start)s + %(span)s" if wanted.start else "timestamptz 'infinity'"
-    source = f"({_ROLLED.format(lower=lower, upper=upper)}) rolled"
+    source = _longer_bars(_FINAL[interval].name, lower, upper)
     select = Select(f"bars_{interval}", BARS_1M.columns, source, (), params)
     select = select.filter_given("window_start >= %(asked_start)s", asked_start=wanted.start)
     select = select.filter_given("window_start < %(asked_end)s", asked_end=wanted.end)
     return select.keyset(_KEY, order=wanted.order, limit=wanted.limit, cursor=wanted.cursor)
+
+
+def _longer_bars(final: str, lower: str, upper: str) -> str:
+    """Final bars, made of every trade of the closed window; where there is none yet, rolled up from what streamed."""
+    names = ", ".join(BARS_1M.column_names)
+    return f"""(
+      SELECT {names} FROM public.{final}
+      WHERE symbol = %(symbol)s AND (%(venue)s::text IS NULL OR venue = %(venue)s)
+        AND window_start >= {lower} AND window_start < {upper}
+      UNION ALL
+      SELECT {names} FROM ({_ROLLED.format(lower=lower, upper=upper)}) r
+      WHERE NOT EXISTS (SELECT FROM public.{final} f
+        WHERE f.venue = r.venue AND f.symbol = r.symbol AND f.window_start = r.window_start)
+    ) bars"""  # noqa: S608 - composed of constants
 
 
 def _floor(moment: datetime, length: timedelta) -> datetime:
@@ -116,7 +132,8 @@ def _floor(moment: datetime, length: timedelta) -> datetime:
 
 
 _LEAST = timedelta(microseconds=1)
-_NEWEST = "(SELECT max(window_start) FROM public.bars_5m WHERE symbol = %(symbol)s)"
+_NEWEST = """greatest((SELECT max(window_start) FROM public.bars_5m WHERE symbol = %(symbol)s),
+  (SELECT max(window_start) FROM public.{final} WHERE symbol = %(symbol)s))"""
 _ROLLED = """
   SELECT venue, symbol, window_start, window_start + %(length)s AS window_end, open, high, low, close,
     volume_quote / nullif(volume_base, 0) AS vwap, volume_base, volume_quote, buy_volume_base, trade_count,

@@ -41,8 +41,9 @@ async def list_prices(request: Request, has: Has, _: Reader, p: Annotated[params
 async def list_bars(request: Request, has: Has, _: Reader, p: Annotated[params.BarsParams, Query()]) -> Response:
     """Bars of a market in [start, end), each with how complete it is.
 
-    `1m` and `5m` are as they streamed. `1h` and `1d` are rolled up from bars of 5 minutes, at most 92 and 366 days a
-    request; one that lacks bars is *partial* and says how many there are.
+    `1m` and `5m` are as they streamed. `1h` and `1d` are made of every trade once the window has closed, and rolled up
+    from bars of 5 minutes before that: one that lacks bars is *partial* and says how many there are. At most 92 and
+    366 days a request.
     """
     return await render(request, await has.database.page(bars.bars(p.interval, _range(p))), p.format)
 

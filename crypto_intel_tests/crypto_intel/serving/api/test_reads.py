@@ -14,7 +14,7 @@ from psycopg.rows import dict_row
 
 from crypto_intel.contracts.serving import BARS_1M
 from crypto_intel_tests.crypto_intel.serving.api.conftest import MINUTES
-from crypto_intel_tests.streaming.sinks.rows import KNOWN, START, final, frame
+from crypto_intel_tests.streaming.sinks.rows import KNOWN, START, bar, final, frame
 from streaming.sinks.upsert import upsert_frame
 
 pytestmark = pytest.mark.stack
@@ -76,6 +76,18 @@ def test_a_window_that_the_range_cuts_is_rolled_up_whole(http: httpx.Client) -> 
     until = (START + timedelta(minutes=30)).isoformat()
     (cut,) = _get(http, "/bars", symbol="BTC-USDT", interval="1h", start=START.isoformat(), end=until)["data"]
     assert cut == whole[0]
+
+
+def test_an_hour_that_has_closed_is_the_final_one(http: httpx.Client, api_dsn: str) -> None:
+    market = {"symbol": "LTC-USDT"}
+    rows = [bar(5 * n, window_end=START + timedelta(minutes=5 * n + 5), close=50.0 + n, **market) for n in range(24)]
+    final_hour = bar(0, window_end=START + timedelta(hours=1), close=777.0, **market)
+    with psycopg.connect(api_dsn) as connection:
+        upsert_frame(connection, "bars_5m", frame("bars_5m", *rows))
+        upsert_frame(connection, "bars_1h", frame("bars_1h", final_hour))
+    hours = _get(http, "/bars", symbol="LTC-USDT", interval="1h", order="asc")["data"]
+    assert [hour["close"] for hour in hours] == [777.0, 73.0]
+    assert [hour["window_start"] for hour in hours] == ["2026-11-20T12:00:00Z", "2026-11-20T13:00:00Z"]
 
 
 def test_every_format_holds_the_same_rows(http: httpx.Client) -> None:
