@@ -93,7 +93,7 @@ class Queries:
         reporter = ProgressReporter(self.settings, publisher.now_us, figures, metrics)
         return QUERIES[name](Context(self.session, self.settings, publisher, figures, reporter, metrics))
 
-    def run(self, name: str, holds: Callable[[], bool], timeout_s: float = 60) -> None:
+    def run(self, name: str, holds: Callable[[], bool], timeout_s: float = 240) -> None:
         """Run a query until the condition holds."""
         query = self.start(name)
         try:
@@ -102,7 +102,7 @@ class Queries:
         finally:
             query.stop()
 
-    def fail(self, name: str, timeout_s: float = 60) -> str:
+    def fail(self, name: str, timeout_s: float = 240) -> str:
         """Run a query that must die: what it says."""
         query = self.start(name)
         try:
@@ -125,7 +125,7 @@ class Queries:
         assert self.cuts[-1:] == [place], f"{place} was not reached: {said[-2000:]}"
 
 
-def wait(holds: Callable[[], bool], timeout_s: float = 60) -> None:
+def wait(holds: Callable[[], bool], timeout_s: float = 240) -> None:
     """Return when the condition holds.
 
     Raises:
