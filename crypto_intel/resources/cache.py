@@ -7,7 +7,6 @@ from typing import Any
 
 import polars as pl
 import psycopg
-import redis
 
 from crypto_intel.contracts.settings import Settings
 from crypto_intel.core.errors import TransientError
@@ -51,6 +50,9 @@ def _cached_bars() -> list[tuple[str, str, datetime, float | None]]:
     url = Settings().redis_url
     if url is None:
         return []
+    # On use: with its asyncio half it takes as long to import as the asset graph, and one check needs it.
+    import redis  # noqa: PLC0415
+
     client = redis.Redis.from_url(url.get_secret_value(), decode_responses=True, socket_connect_timeout=TIMEOUT_S)
     try:
         found: list[tuple[str, dict[str, str]]] = [
