@@ -17,6 +17,7 @@ from crypto_intel.serving.api import describe, problems
 from crypto_intel.serving.api.access import Services
 from crypto_intel.serving.api.auth import Gate
 from crypto_intel.serving.api.cache import Cache
+from crypto_intel.serving.api.docs import add_docs
 from crypto_intel.serving.api.guard import Guard
 from crypto_intel.serving.api.limits import Limiter
 from crypto_intel.serving.api.live.hub import Hub
@@ -48,7 +49,7 @@ def create_app(settings: ServingSettings) -> FastAPI:
         title="Crypto Intel",
         version="1",
         description=_ABOUT,
-        docs_url=f"{PREFIX}/docs",
+        docs_url=None,
         redoc_url=None,
         openapi_url=f"{PREFIX}/openapi.json",
         lifespan=partial(_lifespan, settings=settings, dsn=settings.postgres_dsn),
@@ -58,6 +59,7 @@ def create_app(settings: ServingSettings) -> FastAPI:
     for routes in (market, news, alerts, trust, live):
         root.include_router(routes.router)
     app.include_router(root)
+    add_docs(app, PREFIX)
     problems.install(app)
     _shield(app, settings)
     app.openapi = partial(_openapi_once, app)  # type: ignore[method-assign]

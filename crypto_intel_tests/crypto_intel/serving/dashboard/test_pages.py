@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,10 @@ async def page(tmp_path: Path) -> AsyncIterator[Page]:
     """A tab of a new browser."""
     async with browser(tmp_path / "profile") as opened:
         yield opened
+
+
+def _text(url: str) -> str:
+    return httpx.get(url).text
 
 
 def _rows(url: str) -> list[dict[str, Any]]:
@@ -77,6 +82,13 @@ async def test_an_alert_is_explained_and_its_threshold_can_be_tried(page: Page, 
     await page.wait_for_text(f"{newest['message']}  ({newest['alert_id']})")
     await page.wait_for_text("of the last")
     await page.wait_for("!!document.querySelector('a[href=\"http://127.0.0.1:3000/assets/alerts/alert\"]')")
+
+
+async def test_the_apis_description_is_shown_without_the_net(page: Page, api: str) -> None:
+    assert not re.search("https?://", _text(f"{api}/docs"))
+    await page.open(f"{api}/docs")
+    await page.wait_for_text("/api/v1/bars")
+    await page.wait_for_text("List Bars")
 
 
 async def test_text_from_outside_is_shown_and_never_run(page: Page, pages: str) -> None:
