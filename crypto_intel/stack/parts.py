@@ -127,8 +127,8 @@ def build_parts(state: StackState, folder: Folder, servers: Servers) -> list[Par
 
 def _serving(ports: Mapping[str, int]) -> list[Part]:
     # Whether the process answers, not its database: starting it anew would not bring that back.
-    alive = Probe(kind="http", port=ports["api"], path="/api/v1/health/live", grace_s=60)
-    pages = Probe(kind="http", port=ports["dashboard"], path="/_stcore/health", grace_s=60)
+    alive = Probe(kind="http", port=ports["api"], path="/api/v1/health/live", grace_s=90)
+    pages = Probe(kind="http", port=ports["dashboard"], path="/_stcore/health", grace_s=90)
     return [
         Part("api", _python("-m", "crypto_intel.serving.api"), alive),
         Part("dashboard", _python("-m", "crypto_intel.serving.dashboard"), pages, optional=True),
