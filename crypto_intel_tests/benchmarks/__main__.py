@@ -17,16 +17,14 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from crypto_intel_tests.benchmarks import report
+from crypto_intel_tests.benchmarks import growth, report
 from crypto_intel_tests.benchmarks.backlog import Backlog
-from crypto_intel_tests.benchmarks.growth import HOURS, SYMBOLS, Case, Growth
 from crypto_intel_tests.benchmarks.live import Live
 from crypto_intel_tests.benchmarks.picture import draw
 from crypto_intel_tests.benchmarks.servers import Servers, servers
 
 NAMES = ("backlog", "live", "growth")
 QUICK = 100_000
-QUICK_CASES = [Case(10, 60), Case(100, 60)]
 COLUMNS = {"backlog": report.BACKLOG, "live": report.LIVE, "growth": report.GROWTH}
 Tell = Callable[[str], Any]
 
@@ -39,7 +37,7 @@ def arguments(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--runs", type=int, default=1, help="of each contestant and size; the middle one counts")
     parser.add_argument("--rates", type=int, nargs="+", default=[1_000, 5_000], help="live trades a second")
     parser.add_argument("--minutes", type=float, default=10, help="of each live rate, behind a minute of warm-up")
-    parser.add_argument("--growth-trades", type=int, default=1_000_000, help="of each case of growth")
+    parser.add_argument("--growth-rate", type=int, default=60, help="trades of a market in a minute")
     parser.add_argument("--quick", action="store_true", help="small sizes and short times: does it work?")
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--out", type=Path, default=Path(".bench"), help="folder of the results")
@@ -48,7 +46,7 @@ def arguments(argv: list[str]) -> argparse.Namespace:
     if unknown := set(chosen.names) - set(NAMES):
         parser.error(f"no benchmark named {', '.join(sorted(unknown))}; there are {', '.join(NAMES)}")
     if chosen.quick:
-        chosen.sizes, chosen.rates, chosen.minutes, chosen.growth_trades = [QUICK], [1_000], 0.5, QUICK
+        chosen.sizes, chosen.rates, chosen.minutes, chosen.growth_rate = [QUICK], [1_000], 0.5, 6
     return chosen
 
 
@@ -58,8 +56,7 @@ def measure(name: str, chosen: argparse.Namespace, running: Servers, tell: Tell)
         return Backlog(running, tell, runs=chosen.runs, seed=chosen.seed).measure(chosen.sizes)
     if name == "live":
         return Live(running, tell).measure(chosen.rates, chosen.minutes)
-    cases = QUICK_CASES if chosen.quick else [*SYMBOLS, *HOURS]
-    return Growth(running, tell, trades=chosen.growth_trades, seed=chosen.seed).measure(cases)
+    return growth.measure(running.folder, tell, growth.CASES, rate=chosen.growth_rate, seed=chosen.seed)
 
 
 def main() -> int:

@@ -1,33 +1,45 @@
 """Growth: what a trade costs and what is remembered, over more markets and over more hours of event time.
 
-The same number of trades each time, by the product's own jobs, `live` among them. Cost is that of Spark's Python
-workers, which do all that is done for each record; the JVM's and the driver's is by batch, and mostly their start. A
-bar costs too, and many markets have many: so the figure has the bars in it.
+A trade a second and market, through the product's own steps of `ingest` and `live`: what Spark's workers run on
+each slice of a batch, reading of Kafka apart. Their states go from batch to batch as they do there. What Spark adds is
+by batch and not by trade, and is in the backlog's figures. `python -m crypto_intel_tests.benchmarks.growth SYMBOLS
+MINUTES RATE SEED` runs one case with the platform's settings from the environment, on one thread as workers have.
 """
 
 from __future__ import annotations
 
-import shutil
 import sys
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
+from itertools import groupby
+from pathlib import Path
 from typing import Any, NamedTuple
 
+import polars as pl
+
 from crypto_intel.contracts.settings import Topics
-from crypto_intel_tests.benchmarks import product
-from crypto_intel_tests.benchmarks.fill import fill
-from crypto_intel_tests.benchmarks.market import Market, Shape
-from crypto_intel_tests.benchmarks.measure import Cost, run
-from crypto_intel_tests.benchmarks.servers import Servers
+from crypto_intel_tests.benchmarks.fill import Record, trade_records
+from crypto_intel_tests.benchmarks.market import MINUTE_US, Market, Shape
+from crypto_intel_tests.benchmarks.measure import Cost, run, say
+from streaming.jobs.ingest import Ingest
+from streaming.jobs.live import Live, rules_of
+from streaming.jobs.slices import Step
+from streaming.settings import StreamingSettings
+from streaming.transforms.decode import Records
 from streaming.transforms.live import HISTORY_MINUTES
 
 TIMEOUT_S = 900
+SLICE_US = 10 * MINUTE_US
+"""A batch has what arrived within so long."""
+WARM = Shape(trades=5_000, minutes=10, articles=0)
+"""Taken first and not counted: imports and first calls."""
 ALLOWED = 1.2
-"""How much more than the first a trade may cost, and than the rate says the state may be."""
+"""How much more than the first a trade may cost, and than rate x retention says the states may be."""
 
 CLOSE_BYTES = 18
-"""A close in the state of `live`: two numbers of msgpack, 9 bytes each."""
-MARKET_BYTES = 3_000
-"""What a market's rules and open windows may take besides, in `ingest` and `live` together."""
+"""A minute's close in the state of `live`: two numbers of msgpack, 9 bytes each; a day of them is kept."""
+MARKET_BYTES = 10_000
+"""What a market's open windows, means and rules (slices of ten seconds, minutes of the baseline) remember besides."""
 
 
 class Case(NamedTuple):
@@ -39,69 +51,121 @@ class Case(NamedTuple):
     @property
     def name(self) -> str:
         """In words."""
-        hours = self.minutes / 60
-        return f"{self.symbols} markets, {hours:g} h"
+        return f"{self.symbols} markets, {self.minutes / 60:g} h"
 
 
-SYMBOLS = [Case(10, 60), Case(100, 60), Case(500, 60)]
-HOURS = [Case(10, 60), Case(10, 6 * 60), Case(10, 24 * 60)]
+CASES = [Case(10, 60), Case(100, 60), Case(500, 60), Case(10, 6 * 60), Case(10, 24 * 60)]
 
 
 def expected_bytes(case: Case) -> int:
     """Rate x retention: a close a minute for a day, and what a market takes anyway."""
-    closes = min(case.minutes, HISTORY_MINUTES)
-    return case.symbols * (closes * CLOSE_BYTES + MARKET_BYTES)
+    return case.symbols * (min(case.minutes, HISTORY_MINUTES) * CLOSE_BYTES + MARKET_BYTES)
 
 
-class Growth:
-    """The benchmark."""
+def measure(
+    folder: Path, tell: Callable[[str], Any], cases: Sequence[Case], *, rate: int, seed: int = 7
+) -> list[dict[str, Any]]:
+    """A row for each case; ratios are to the first. `rate` is trades of a market in a minute."""
+    rows = []
+    for case in cases:
+        tell(case.name)
+        rows.append(_row(case, rate, _run(folder, case, rate, seed)))
+    for row in rows:
+        row["ratio"] = row["cpu_us"] / rows[0]["cpu_us"] if row["cpu_us"] and rows[0]["cpu_us"] else None
+        row["missed"] = ", ".join(_missed(row))
+    return rows
 
-    def __init__(self, servers: Servers, tell: Callable[[str], Any], *, trades: int, seed: int = 7) -> None:
-        self._servers = servers
-        self._tell = tell
-        self._trades = trades
-        self._seed = seed
 
-    def measure(self, cases: Sequence[Case]) -> list[dict[str, Any]]:
-        """A row for each case; ratios are to the first."""
-        rows = [self._case(case) for case in dict.fromkeys(cases)]
-        for row in rows:
-            row["ratio"] = row["cpu_us"] / rows[0]["cpu_us"] if row["cpu_us"] and rows[0]["cpu_us"] else None
-            row["missed"] = ", ".join(_missed(row))
-        return rows
+def _run(folder: Path, case: Case, rate: int, seed: int) -> Cost:
+    arguments = [str(number) for number in (case.symbols, case.minutes, rate, seed)]
+    command = [sys.executable, "-m", "crypto_intel_tests.benchmarks.growth", *arguments]
+    environment = {"POLARS_MAX_THREADS": "1", "CRYPTO_INTEL_DATA_DIR": str(folder / f"growth-{'-'.join(arguments)}")}
+    return run("growth", command, environment, folder / "logs" / "growth.log", TIMEOUT_S)
 
-    def _case(self, case: Case) -> dict[str, Any]:
-        shape = Shape(self._trades, case.symbols, case.minutes, articles=1_000, seed=self._seed)
-        topics, dsn = self._servers.topics(), self._servers.database()
-        self._tell(f"{case.name}: into Kafka")
-        fill(self._servers.bootstrap, Market(shape), topics)
-        self._tell(f"{case.name}: the product")
-        cost = self._run(topics, dsn)
-        self._servers.drop(topics)
-        states = cost.facts.get("state_bytes", {})
-        return {
-            "name": case.name,
-            "symbols": case.symbols,
-            "hours": case.minutes / 60,
-            "trades": self._trades,
-            "cpu_us": 1e6 * cost.cpu_by.get("workers", 0.0) / self._trades,
-            "total_cpu_s": cost.cpu_s,
-            "work_s": cost.work_s,
-            "state_kib": sum(states.values()) / 1024,
-            "expected_kib": expected_bytes(case) / 1024,
-            "peak_mib": cost.peak_mib,
-            "wrong": cost.wrong,
-        }
 
-    def _run(self, topics: Topics, dsn: str) -> Cost:
-        data = self._servers.folder / "data"
-        shutil.rmtree(data, ignore_errors=True)
-        environment = self._servers.environment(data, topics, dsn) | product.SETTINGS | {product.WITH_LIVE: "1"}
-        command = [sys.executable, "-m", "crypto_intel_tests.benchmarks.product"]
-        return run("growth", command, environment, self._servers.folder / "logs" / "growth.log", TIMEOUT_S)
+def _row(case: Case, rate: int, cost: Cost) -> dict[str, Any]:
+    return {
+        "name": case.name,
+        "trades": case.symbols * case.minutes * rate,
+        "cpu_us": sum(cost.facts.get("cpu_us", {}).values()) or None,
+        "ingest_us": cost.facts.get("cpu_us", {}).get("ingest"),
+        "live_us": cost.facts.get("cpu_us", {}).get("live"),
+        "state_kib": sum(cost.facts.get("state_bytes", {}).values()) / 1024,
+        "expected_kib": expected_bytes(case) / 1024,
+        "peak_mib": cost.peak_mib,
+        "wrong": cost.wrong,
+    }
 
 
 def _missed(row: dict[str, Any]) -> list[str]:
     missed = [row["wrong"]] if row["wrong"] else []
     missed += ["cost"] if (row["ratio"] or 0) > ALLOWED else []
     return missed + (["state"] if row["state_kib"] > ALLOWED * row["expected_kib"] else [])
+
+
+def slices(records: Iterator[Record]) -> Iterator[Records]:
+    """The records as workers get them: by batch and partition, in order."""
+    ends: dict[int, int] = {}
+    for _, batch in groupby(records, key=lambda record: record.arrived_at // SLICE_US):
+        held: dict[int, list[Record]] = {}
+        for record in batch:
+            held.setdefault(record.partition, []).append(record)
+        for own in held.values():
+            yield _slice(own, ends)
+
+
+def _slice(records: list[Record], ends: dict[int, int]) -> Records:
+    topic, partition = records[0].topic, records[0].partition
+    start = ends.get(partition, 0)
+    ends[partition] = start + len(records)
+    return Records(
+        topic=topic,
+        partition=partition,
+        values=[record.value for record in records],
+        offsets=pl.Series("kafka_offset", range(start, ends[partition]), dtype=pl.Int64),
+        times_ms=pl.Series("kafka_time", [record.arrived_at // 1000 for record in records], dtype=pl.Int64),
+    )
+
+
+class Meter:
+    """The steps with their states, and the CPU-seconds that they took."""
+
+    def __init__(self, settings: StreamingSettings) -> None:
+        topics = settings.topics
+        self._steps: dict[str, Step] = {
+            "ingest": Ingest(settings.lake_root, topics.trades, topics.feed_status, settings.bars.delay_s * 1_000_000),
+            "live": Live(rules_of(settings.alerts), topics.trades, settings.news_clock),
+        }
+        self._states: dict[str, dict[int, bytes | None]] = {name: {} for name in self._steps}
+        self.spent_s = dict.fromkeys(self._steps, 0.0)
+
+    def take(self, market: Market, topics: Topics) -> None:
+        """Take all of a market's trades."""
+        for records in slices(trade_records(market, topics)):
+            for name, step in self._steps.items():
+                states = self._states[name]
+                began = time.process_time()
+                states[records.partition], _ = step(records, states.get(records.partition))
+                self.spent_s[name] += time.process_time() - began
+
+    def state_bytes(self) -> dict[str, int]:
+        """Of the states as they are now."""
+        return {name: sum(len(state or b"") for state in of.values()) for name, of in self._states.items()}
+
+
+def main(symbols: int, minutes: int, rate: int, seed: int) -> None:
+    """Run one case; says CPU-microseconds a trade and the bytes of the last states, by query."""
+    settings = StreamingSettings()
+    Meter(settings).take(Market(WARM), settings.topics)
+    meter, trades = Meter(settings), symbols * minutes * rate
+    say("ready")
+    meter.take(Market(Shape(trades, symbols, minutes, articles=0, seed=seed)), settings.topics)
+    say(
+        "done",
+        cpu_us={name: 1e6 * seconds / trades for name, seconds in meter.spent_s.items()},
+        state_bytes=meter.state_bytes(),
+    )
+
+
+if __name__ == "__main__":
+    main(*map(int, sys.argv[1:5]))

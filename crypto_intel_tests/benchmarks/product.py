@@ -21,9 +21,8 @@ from pyspark.sql.streaming import StreamingQuery
 from crypto_intel.contracts.columns import Table
 from crypto_intel.contracts.tables import TABLES
 from crypto_intel_tests.benchmarks.measure import say
-from streaming.jobs import bar_news, ingest, live, publish
+from streaming.jobs import bar_news, ingest, publish
 from streaming.jobs.follower import Follower
-from streaming.jobs.metrics import Metrics
 from streaming.jobs.progress import end_offsets
 from streaming.jobs.publisher import Publisher
 from streaming.jobs.query import Figures, Query, SparkQuery
@@ -36,14 +35,10 @@ SETTINGS = {
     "CRYPTO_INTEL_TRIGGERS__INGEST_S": "0.5",
     "CRYPTO_INTEL_TRIGGERS__BAR_NEWS_S": "0.5",
     "CRYPTO_INTEL_TRIGGERS__PUBLISH_S": "0.5",
-    "CRYPTO_INTEL_TRIGGERS__LIVE_S": "0.5",
     "CRYPTO_INTEL_BARS__DELAY_S": "60",
     "CRYPTO_INTEL_NEWS__DELAY_MINUTES": "1",
 }
 """What a backlog's run adds to the platform's settings."""
-
-WITH_LIVE = "CRYPTO_INTEL_BENCH_LIVE"
-"""Set to 1, the query `live` runs too; it is not part of the peers' work."""
 
 _LOOK_S = 0.05
 _STREAMED = [table for table in TABLES.values() if table.writer == "spark"]
@@ -61,7 +56,7 @@ class Running(NamedTuple):
         return [*map(SparkQuery, self.spark.values()), self.publish]
 
 
-def run(settings: StreamingSettings, read: Reader = read_event, *, with_live: bool = False) -> dict[str, Any]:
+def run(settings: StreamingSettings, read: Reader = read_event) -> dict[str, Any]:
     """Run the queries to the end of the backlog; says `@ready`. What each batch cost, by query.
 
     Raises:
@@ -75,8 +70,6 @@ def run(settings: StreamingSettings, read: Reader = read_event, *, with_live: bo
     last = newest_offsets(settings)
     queries = {ingest.NAME: ingest.run(session, settings, figures, read)}
     queries[bar_news.NAME] = bar_news.run(session, settings)
-    if with_live:
-        queries[live.NAME] = live.run(session, settings, publisher, figures, Metrics(publisher.now_us))
     running = Running(queries, publish.run(settings, publisher, lambda _: None))
     while not _is_done(settings, running, last):
         for query in running.all:
@@ -84,8 +77,7 @@ def run(settings: StreamingSettings, read: Reader = read_event, *, with_live: bo
                 raise SystemExit(f"{query.name}: {query.error}")
         time.sleep(_LOOK_S)
     batches = {name: _batches(query) for name, query in running.spark.items()}
-    states = {name: figures.of(name).size for name in (ingest.NAME, live.NAME)}
-    return {"batches": batches, "state_bytes": states, "markets": figures.of(ingest.NAME).rows}
+    return {"batches": batches}
 
 
 def newest_offsets(settings: StreamingSettings) -> dict[str, int]:
@@ -107,8 +99,7 @@ def _is_done(settings: StreamingSettings, running: Running, last: dict[str, int]
     reached = {name: _reached(query) for name, query in running.spark.items()}
     if not all(reached.values()) or not running.publish.progress:
         return False
-    from_kafka = [name for name in (ingest.NAME, live.NAME) if name in reached]
-    if any(reached[from_][name] <= last[name] for from_ in from_kafka for name in last if name in reached[from_]):
+    if any(reached[ingest.NAME].get(name, -1) <= end for name, end in last.items()):
         return False
     versions = {_name(table): DeltaTable(table.path(settings.lake_root)).version() for table in _STREAMED}
     published = running.publish.progress.ends
@@ -140,10 +131,15 @@ def _batches(query: StreamingQuery) -> list[dict[str, Any]]:
 
 def main() -> None:
     """Run over the backlog and leave."""
-    facts = run(StreamingSettings(), with_live=os.environ.get(WITH_LIVE) == "1")
-    say("done", **facts)
+    try:
+        say("done", **run(StreamingSettings()))
+        code = 0
+    except SystemExit as error:
+        sys.stderr.write(f"{error}\n")
+        code = 1
     sys.stdout.flush()
-    os._exit(0)  # everything is durable: nobody asks for an orderly end
+    sys.stderr.flush()
+    os._exit(code)  # what is done is durable: nobody asks for an orderly end of the queries' threads
 
 
 if __name__ == "__main__":

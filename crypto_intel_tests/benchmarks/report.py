@@ -63,10 +63,10 @@ GROWTH = (
     Column("trades", "trades", "{:,}"),
     Column("CPU µs/trade", "cpu_us", "{:.1f}"),
     Column("x first", "ratio", "{:.2f}"),
+    Column("ingest µs", "ingest_us", "{:.1f}"),
+    Column("live µs", "live_us", "{:.1f}"),
     Column("state KiB", "state_kib", "{:,.0f}"),
     Column("rate x retention KiB", "expected_kib", "{:,.0f}"),
-    Column("work s", "work_s", "{:.1f}"),
-    Column("CPU s", "total_cpu_s", "{:.1f}"),
     Column("peak MiB", "peak_mib", "{:,.0f}"),
     Column("missed", "missed"),
 )
