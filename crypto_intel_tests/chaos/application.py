@@ -20,6 +20,11 @@ from crypto_intel.stack.process import tied_to_parent
 from crypto_intel_tests.chaos.load import Record
 
 
+RESTARTS = 3
+"""So often an application may end by itself while it is waited for: Spark gives a Python worker ten seconds to answer,
+which a machine that is very busy does not always give."""
+
+
 class Sender:
     """Sends records and keeps what the broker acknowledged: (topic, partition, offset) -> value."""
 
@@ -143,15 +148,18 @@ class Application:
         return self.process.wait(timeout_s)
 
     def wait_for(self, holds: Callable[[], bool], timeout_s: float = 300) -> float:
-        """Seconds until the condition held.
+        """Seconds until the condition held. Where it ends by itself it is started again, as its supervisor does.
 
         Raises:
-            AssertionError: it did not in time, or the application ended before.
+            AssertionError: it did not in time, or the application ended again and again.
         """
-        began = time.monotonic()
+        began, patience = time.monotonic(), self.restarts + RESTARTS
         while not holds():
             assert self.process
-            assert self.process.poll() is None, f"ended with {self.process.poll()}:\n{self.tail()}"
+            if self.process.poll() is not None:
+                assert self.restarts < patience, f"ended with {self.process.poll()}:\n{self.tail()}"
+                self.restarts += 1
+                self.start()
             assert time.monotonic() - began < timeout_s, f"not within {timeout_s} s:\n{self.tail()}"
             time.sleep(1)
         return time.monotonic() - began

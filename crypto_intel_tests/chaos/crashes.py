@@ -88,7 +88,7 @@ def kills(ground: Ground, scale: Scale, tell: Tell) -> Row:
     application.start()
     verdict, caught_up = finish(application, sender, load, 900)
     note = f"{len(load.trades):,} trades and {len(load.news):,} articles at {scale.per_s:,.0f} records/s, all queries"
-    served = f"all of it served {caught_up:.0f} s after the last start"
+    served = f"all of it served {caught_up:.0f} s after the last start, {application.restarts} ends by itself"
     fault = f"kill -9 of the driver, each fourth of a Python worker; {note}; {served}"
     return Row("R1", fault, len(recovered), verdict, len(sender.acked), recovered)
 
