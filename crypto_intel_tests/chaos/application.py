@@ -19,7 +19,6 @@ from crypto_intel.stack.jars import Jars
 from crypto_intel.stack.process import tied_to_parent
 from crypto_intel_tests.chaos.load import Record
 
-
 RESTARTS = 3
 """So often an application may end by itself while it is waited for: Spark gives a Python worker ten seconds to answer,
 which a machine that is very busy does not always give."""
