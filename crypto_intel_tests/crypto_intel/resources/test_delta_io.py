@@ -11,8 +11,9 @@ from filelock import FileLock
 
 from crypto_intel.contracts.tables import BRONZE_TRADES, MACRO_FRED_OBSERVATIONS, SILVER_TRADES
 from crypto_intel.core.hours import HOUR, event_hour
+from crypto_intel.core.macro import parse_observations
 from crypto_intel.core.trades import distinct_trades
-from crypto_intel.resources.delta_io import DeltaIOManager, contract_of, partition_predicate
+from crypto_intel.resources.delta_io import DeltaIOManager, contract_of, partition_filter, partition_predicate
 from crypto_intel.resources.lake import Lake
 from crypto_intel.specs import key_of
 from crypto_intel_tests.crypto_intel import lakes
@@ -117,7 +118,34 @@ def test_a_tables_log_tells_rows_and_newest_event(lake: Lake, lake_path: Path) -
 
 def test_a_predicate_names_exactly_the_partitions() -> None:
     assert partition_predicate(SILVER_TRADES, ["2024-08-08-22"]) == "event_hour IN ('2024-08-08-22')"
-    assert partition_predicate(MACRO_FRED_OBSERVATIONS, ["2023", "2024"]) == "observation_year IN ('2023', '2024')"
+    every = ["GDP|2023", "GDP|2024", "DGS10|2024", "DGS10|2023"]
+    assert partition_predicate(MACRO_FRED_OBSERVATIONS, every) == (
+        "series_id IN ('DGS10', 'GDP') AND observation_year IN ('2023', '2024')"
+    )
+    assert partition_predicate(MACRO_FRED_OBSERVATIONS, ["GDP|2023", "DGS10|2024"]) == (
+        "(series_id IN ('DGS10') AND observation_year IN ('2024')) OR "
+        "(series_id IN ('GDP') AND observation_year IN ('2023'))"
+    )
+
+
+def vintages(*keys: str) -> pl.DataFrame:
+    """A vintage for each `series|year`."""
+    told = {"value": "1", "realtime_start": "2025-01-01", "realtime_end": "9999-12-31"}
+    pairs = [key.split("|") for key in keys]
+    return pl.concat(parse_observations(name, [{**told, "date": f"{year}-06-01"}], FIRST) for name, year in pairs)
+
+
+def test_of_two_partition_columns_exactly_the_named_pairs_are_replaced_and_read(
+    store: DeltaIOManager, lake: Lake
+) -> None:
+    every = ["DGS10|2023", "DGS10|2024", "GDP|2023", "GDP|2024"]
+    store.write(MACRO_FRED_OBSERVATIONS, vintages(*every), every)
+    crossed = ["DGS10|2023", "GDP|2024"]  # no rectangle: the other two stay
+    store.write(MACRO_FRED_OBSERVATIONS, vintages(*crossed).with_columns(value=2.0), crossed)
+    rows = lake.scan(MACRO_FRED_OBSERVATIONS).collect().sort("series_id", "observation_year")
+    assert rows["value"].to_list() == [2.0, 1.0, 1.0, 2.0]
+    read = lake.scan(MACRO_FRED_OBSERVATIONS).filter(partition_filter(MACRO_FRED_OBSERVATIONS, crossed)).collect()
+    assert read["value"].to_list() == [2.0, 2.0]
 
 
 @pytest.mark.parametrize("keys", [[], ["x' OR '1'='1"]])
