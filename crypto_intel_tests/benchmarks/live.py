@@ -35,6 +35,10 @@ _SETTINGS = {"CRYPTO_INTEL_ALERTS__PRICE_MOVE_WINDOW_S": "60", "CRYPTO_INTEL_ALE
 Tell = Callable[[str], Any]
 
 
+class EndedError(Exception):
+    """The application did not run to the end of the load."""
+
+
 class Run(NamedTuple):
     """What was seen of a run; `from_us` is when it began to count."""
 
@@ -55,8 +59,14 @@ class Live:
         self._tell = tell
 
     def measure(self, rates: Sequence[int], minutes: float) -> list[dict[str, Any]]:
-        """A row for each rate."""
-        return [row_of(rate, minutes, self._run(rate, minutes)) for rate in rates]
+        """A row for each rate; without figures where the application ended."""
+        return [self._row(rate, minutes) for rate in rates]
+
+    def _row(self, rate: int, minutes: float) -> dict[str, Any]:
+        try:
+            return row_of(rate, minutes, self._run(rate, minutes))
+        except EndedError as error:
+            return {"rate": rate, "minutes": minutes, "wrong": str(error), "missed": str(error), "batches": {}}
 
     def _run(self, rate: int, minutes: float) -> Run:
         topics, dsn = self._servers.topics(), self._servers.database()
@@ -77,7 +87,7 @@ class Live:
             for watcher in watchers:
                 watcher.stop()
             if application.poll() is not None:
-                raise SystemExit(f"the application ended with {application.returncode}, see {logs}")
+                raise EndedError(f"the application ended with {application.returncode}, see jobs-{rate}.log")
         return Run(stores, alerts, _jumps(told, from_us), from_us, f"{data}/lake", cores, tree.peak / MEBIBYTE)
 
     def _load(self, rate: int, minutes: float, topics: Topics, logs: Path, tree: Tree) -> tuple[Path, int, float]:
