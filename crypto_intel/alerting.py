@@ -69,13 +69,17 @@ def _reported_lately(instance: dg.DagsterInstance) -> set[str]:
 
 
 def materialization(row: dict[str, Any]) -> dg.AssetMaterialization:
-    """One alert as the UI shows it, with its evidence: rule, measure, threshold, window, coverage."""
+    """One alert as the UI shows it, with its evidence: rule, measure, threshold, window, coverage, bar, news."""
     numbers = {name: row[name] for name in ("value", "threshold", "coverage_pct") if row[name] is not None}
     texts = {name: row[name] for name in ("alert_id", "rule", "severity", "venue", "symbol", "unit", "source")}
     times = {name: dg.MetadataValue.timestamp(row[name]) for name in ("window_start", "window_end", "raised_at")}
+    rests_on = {
+        "evidence": dg.MetadataValue.json(msgspec.json.decode(row["evidence"])),
+        "article_ids": dg.MetadataValue.json(row["article_ids"]),
+    }
     return dg.AssetMaterialization(
         ALERT_KEY,
         description=row["message"],
-        metadata={**numbers, **texts, **times, "completeness": row["completeness"] or "unknown"},
+        metadata={**numbers, **texts, **times, **rests_on, "completeness": row["completeness"] or "unknown"},
         tags={ALERT_ID_TAG: row["alert_id"]},
     )
