@@ -28,7 +28,9 @@ def draw(results: Mapping[str, Any], path: Path) -> None:
         axes = figure.subplots(len(parts), 2, squeeze=False)
         for (draw_part, rows), (left, right) in zip(parts, axes, strict=True):
             draw_part(rows, left, right)
-        figure.suptitle(f"{results['date']}, {results['machine']}", fontsize=9, color=_INK)
+        load = results.get("load_before", 0)
+        told = f"{results['date']}, {results['machine']}; load of other things before: {load}"
+        figure.suptitle(told, fontsize=9, color=_INK)
         figure.savefig(path, dpi=110)
 
 
@@ -69,12 +71,13 @@ def _live(rows: Rows, left: Axes, right: Axes) -> None:
 def _growth(rows: Rows, left: Axes, right: Axes) -> None:
     names = [row["name"].replace(", ", "\n") for row in rows]
     _bars(
-        left, names, [row["cpu_us"] for row in rows], [_PRODUCT] * len(rows), "Growth: CPU µs a trade, in the workers"
+        left, names, [row["cpu_us"] for row in rows], [_PRODUCT] * len(rows), "Growth: CPU µs a trade; red: the bound"
     )
     left.axhline(1.2 * rows[0]["cpu_us"], color=_GOAL, lw=1.2)
     _bars(
         right, names, [row["state_kib"] for row in rows], [_PRODUCT] * len(rows), "Growth: KiB of state; red: the bound"
     )
+    right.set_yscale("log")
     for place, row in enumerate(rows):
         right.hlines(1.2 * row["expected_kib"], place - 0.45, place + 0.45, color=_GOAL, lw=1.2)
 
