@@ -112,6 +112,38 @@ def test_a_repeated_run_changes_no_row(served_graph: dg.Definitions, lake: Lake,
 
 
 @pytest.mark.stack
+def test_an_hour_made_again_after_a_repair_turns_its_bar_from_partial_to_repaired_and_serves_the_next_revision(
+    served_graph: dg.Definitions, lake: Lake, lake_path: Path, own_postgres_dsn: str
+) -> None:
+    ids = [n for n in range(1000, 1600) if not 1212 <= n < 1217]  # five trades of 22:21 are missing
+    at = {n: lakes.HOUR + timedelta(seconds=6 * (n - 1000)) for n in range(1000, 1600)}
+    lakes.append(lake_path, BRONZE_TRADES, [lakes.trade(n, at[n]) for n in ids])
+    past = lakes.HOUR + timedelta(hours=1, minutes=7)
+    lakes.append(lake_path, BRONZE_FEED_STATUS, lakes.heartbeats(lakes.HOUR - timedelta(minutes=1), past))
+
+    def minute() -> tuple[Any, ...]:
+        with Postgres(dsn=own_postgres_dsn).connect() as connection:
+            row = connection.execute(
+                "SELECT completeness, trade_count, coverage_pct, revision FROM public.market_enriched "
+                "WHERE window_start = %s",
+                (lakes.HOUR + timedelta(minutes=21),),
+            ).fetchone()
+        assert row is not None
+        return row
+
+    first = run(served_graph, KEY)
+    assert checks(first)["silver/trades:ids_contiguous"] is False  # nobody told of them yet
+    assert minute() == ("partial", 5, 50.0, 1)
+    repaired = [lakes.trade(n, at[n], origin="rest", kafka_offset=9000 + n) for n in range(1212, 1217)]
+    lakes.append(lake_path, BRONZE_TRADES, repaired)
+    second = run(served_graph, KEY)
+    assert checks(second)["silver/trades:ids_contiguous"] is True
+    assert minute() == ("repaired", 10, 100.0, 2)
+    revisions = lake.scan(GOLD_MARKET_ENRICHED).collect()["revision"].to_list()
+    assert sorted(revisions) == [*[1] * 59, 2]  # no other minute changed
+
+
+@pytest.mark.stack
 def test_both_sides_of_a_day_boundary_are_whole(served_graph: dg.Definitions, lake: Lake, lake_path: Path) -> None:
     second = lakes.HOUR + 2 * HOUR  # 2024-08-09 00:00
     first = second - HOUR
