@@ -179,6 +179,7 @@ def environment(
         "CRYPTO_INTEL_SPARK__JARS": str(servers.kafka.jars.spark),
         "CRYPTO_INTEL_SPARK__DRIVER_MEMORY": settings.spark.driver_memory,
         "CRYPTO_INTEL_SPARK__UI_PORT": str(ports["spark"]),
+        "CRYPTO_INTEL_METRICS_PORT": str(ports["metrics"]),
         dagster_home.URL_VARIABLE: dagster_home.storage_url(local_dsn),
         dagster_home.EVENT_BATCH_VARIABLE: dagster_home.EVENT_BATCH,
     }

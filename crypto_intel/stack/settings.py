@@ -21,6 +21,7 @@ class Ports(BaseModel):
     simulator_ws: int = Field(default=29443, ge=1, le=65535)
     simulator_rest: int = Field(default=29080, ge=1, le=65535)
     spark: int = Field(default=4040, ge=1, le=65535)
+    metrics: int = Field(default=29464, ge=1, le=65535)
     dagster_code: int = Field(default=24266, ge=1, le=65535)
     dagster: int = Field(default=3000, ge=1, le=65535)
     api: int = Field(default=8000, ge=1, le=65535)

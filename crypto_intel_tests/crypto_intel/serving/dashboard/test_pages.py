@@ -34,7 +34,11 @@ def _rows(url: str) -> list[dict[str, Any]]:
     return httpx.get(url).json()["data"]  # type: ignore[no-any-return]
 
 
-async def _metrics(page: Page) -> dict[str, str]:
+async def _metrics(page: Page, *awaited: str) -> dict[str, str]:
+    """Value by label, once the awaited labels are there: a page is drawn piece by piece."""
+    labels = "[...document.querySelectorAll('[data-testid=stMetricLabel]')].map(m => m.innerText)"
+    for label in awaited:
+        await page.wait_for(f"{labels}.includes({json.dumps(label)})")
     script = (
         "JSON.stringify([...document.querySelectorAll('[data-testid=stMetric]')].map(m => "
         "[m.querySelector('[data-testid=stMetricLabel]').innerText, "
@@ -47,7 +51,8 @@ async def test_market_shows_the_prices_and_the_chart_that_the_api_has(page: Page
     await page.open(pages)
     await page.wait_for_text("Last close")
     prices = {row["symbol"]: row["price"] for row in _rows(f"{api}/prices")}
-    assert await _metrics(page) == {f"{symbol} · binance": f"{price:,.6g}" for symbol, price in prices.items()}
+    wanted = {f"{symbol} · binance": f"{price:,.6g}" for symbol, price in prices.items()}
+    assert await _metrics(page, *wanted) == wanted
     (bar,) = _rows(f"{api}/bars?symbol=BTC-USDT&interval=1m&limit=1")
     text = await page.text()
     assert f"Last close {bar['close']:,.8g} at 2026-11-20 14:10 UTC" in text
@@ -63,16 +68,18 @@ async def test_the_other_pages_show_what_the_api_has(page: Page, pages: str, api
     await page.wait_for_text("Ledger of gaps")
     hours = _rows(f"{api}/completeness")
     good = sum(row["complete"] + row["repaired"] + row["quiet"] for row in hours)
-    metrics = await _metrics(page)
+    metrics = await _metrics(page, "Minutes complete, last day", "Open gaps")
     assert metrics["Minutes complete, last day"] == f"{100 * good / sum(row['bars'] for row in hours):.2f} %"
     assert metrics["Open gaps"] == str(len(_rows(f"{api}/gaps?state=open")))
     await page.click_text("Movers")
     await page.wait_for_text("Ranking")
-    assert "1. BTC-USDT" in await _metrics(page)
+    await _metrics(page, "1. BTC-USDT")
     await page.click_text("Macro")
     await page.wait_for_text("newest value known on 2026-11-20")
     (value,) = _rows(f"{api}/macro/CPIAUCSL?as_of=2026-11-20")
-    assert next(iter((await _metrics(page)).values())) == f"{value['value']:,.4g}"
+    newest = f"{value['value']:,.4g}"
+    shown = "document.querySelector('[data-testid=stMetricValue]')?.innerText"
+    await page.wait_for(f"{shown} === {json.dumps(newest)}")
 
 
 async def test_an_alert_is_explained_and_its_threshold_can_be_tried(page: Page, pages: str, api: str) -> None:
