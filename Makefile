@@ -46,10 +46,10 @@ clean-demo: setup ## Stop the demo and remove its data
 	rm -rf .demo
 
 test: setup ## All tests, on real servers (JOBS=1 for one after the other)
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup --no-loadscope-reorder
 
 test-fast: setup ## Tests of pure functions, under a minute
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile -m "not stack"
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup --no-loadscope-reorder -m "not stack"
 
 chaos: setup ## Every fault on real servers, in full, an hour or more; table in .chaos/report.md (ARGS="--only R5")
 	$(BIN)/python -m crypto_intel_tests.chaos $(ARGS)
