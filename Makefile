@@ -6,8 +6,6 @@ STAMP := $(VENV)/.setup-done
 CAPTURE ?= ../shared/data/binance/ws_raw
 SPEED ?= 20
 UV ?= uv
-# Tests wait for servers more than they compute; each process has servers of its own, 3 GB of them at most.
-JOBS ?= 2
 SOURCES := crypto_intel streaming crypto_intel_tests
 DOCKERFILES := $(wildcard docker/Dockerfile*)
 
@@ -45,11 +43,11 @@ clean-demo: setup ## Stop the demo and remove its data
 	done
 	rm -rf .demo
 
-test: setup ## All tests, on real servers (JOBS=1 for one after the other)
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup --no-loadscope-reorder
+test: setup ## All tests, on real servers
+	$(BIN)/python -m pytest
 
 test-fast: setup ## Tests of pure functions, under a minute
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup --no-loadscope-reorder -m "not stack"
+	$(BIN)/python -m pytest -m "not stack"
 
 chaos: setup ## Every fault on real servers, in full, an hour or more; table in .chaos/report.md (ARGS="--only R5")
 	$(BIN)/python -m crypto_intel_tests.chaos $(ARGS)

@@ -37,17 +37,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="write the golden files anew (make golden)")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Share out tests by file over several processes; those of a group of their own (a whole platform) go first.
-
-    Whole platforms want the same ports and most of the machine, so one process has all of them, one after the other.
-    """
-    items.sort(key=lambda item: item.get_closest_marker("xdist_group") is None)  # stable
-    for item in items:
-        if item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
-
-
 @pytest.fixture
 def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
     """`golden(name, text)`: the text is the one of crypto_intel_tests/golden/<name>; `make golden` writes it anew."""

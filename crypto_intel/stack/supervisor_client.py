@@ -17,6 +17,7 @@ from crypto_intel.stack.errors import ServerFailedError
 
 _GONE = {Faults.NOT_RUNNING, Faults.NO_FILE, Faults.SPAWN_ERROR, Faults.ABNORMAL_TERMINATION}
 _THERE = {Faults.ALREADY_STARTED}
+_ENDING = {Faults.BAD_NAME, Faults.SHUTDOWN_STATE}
 
 
 @dataclass(frozen=True)
@@ -102,12 +103,16 @@ class Supervisor:
             time.sleep(0.1)
 
     def shutdown(self) -> None:
-        """End the supervisor; it stops what still runs."""
+        """End the supervisor; it stops what still runs. Nothing happens where somebody else is ending it already."""
         # While it ends it looks at one group a second, stopped ones too: those are taken out of its sight first.
-        for process in self.processes():
-            if not process.runs:
-                self._rpc.removeProcessGroup(process.name)
-        self._rpc.shutdown()
+        try:
+            for process in self.processes():
+                if not process.runs:
+                    self._rpc.removeProcessGroup(process.name)
+            self._rpc.shutdown()
+        except Fault as fault:  # `up` and `down` may both see that the parts have stopped
+            if fault.faultCode not in _ENDING:
+                raise
 
     @property
     def _rpc(self) -> Any:

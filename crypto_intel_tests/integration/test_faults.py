@@ -6,7 +6,7 @@ import pytest
 
 from crypto_intel_tests.chaos.platform import Report, run
 
-pytestmark = [pytest.mark.stack, pytest.mark.xdist_group("platform"), pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(900)]
 
 
 @pytest.fixture(scope="module")

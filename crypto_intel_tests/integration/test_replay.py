@@ -18,7 +18,7 @@ from polars.testing import assert_frame_equal
 
 from crypto_intel_tests.integration.recordings import recorded_trades, recounted_bars, write_capture
 
-pytestmark = [pytest.mark.stack, pytest.mark.xdist_group("platform"), pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(900)]
 
 BAR = ["symbol", "window_start", "trade_count", "open", "high", "low", "close", "volume_base"]
 

@@ -20,7 +20,7 @@ from crypto_intel.stack.processes import survivors
 from crypto_intel.stack.state import Folder
 from crypto_intel.stack.supervisor_client import Process, Supervisor
 
-pytestmark = [pytest.mark.stack, pytest.mark.xdist_group("platform")]
+pytestmark = pytest.mark.stack
 
 
 def until(condition: Callable[[], Any], what: str, timeout_s: float = 90) -> Any:
