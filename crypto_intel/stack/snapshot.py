@@ -154,5 +154,7 @@ def _feed(venue: str, rows: list[dict[str, Any]]) -> FeedLine:
             return FeedLine(venue=venue, state=state, detail=told, heartbeat_at=heartbeat_at)
     if beat and beat["state"] == "ended":
         return FeedLine(venue=venue, state="ended", heartbeat_at=heartbeat_at)
-    state = max(streams, key=lambda row: row["event_time"])["state"] if streams else "alive"
+    states = {row["state"] for row in streams}
+    # A connection says more than a page that was asked for beside it.
+    state = next((state for state in ("connected", "polled") if state in states), "alive")
     return FeedLine(venue=venue, state=state, heartbeat_at=heartbeat_at)

@@ -23,6 +23,11 @@ def test_a_lost_connection_is_worse_than_a_failing_page() -> None:
     assert (feed.state, feed.detail) == ("disconnected", "trade: reset")
 
 
+def test_a_connection_says_more_than_a_page_beside_it() -> None:
+    (feed,) = feed_lines([row("trade", "connected"), row("rest", "polled"), row("heartbeat", "alive")])
+    assert feed.state == "connected"
+
+
 def test_a_feed_that_ended_is_well() -> None:
     (feed,) = feed_lines([row("trade", "connected"), row("heartbeat", "ended")])
     assert (feed.state, feed.well) == ("ended", True)
