@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import threading
 import time
 from collections.abc import Iterator
@@ -16,7 +17,8 @@ from crypto_intel.serving.api.app import create_app
 from crypto_intel.serving.settings import Api, ServingSettings
 from crypto_intel.stack.ports import free_port
 
-JWT_SECRET = "test-secret-that-is-long-enough-for-hs256"
+JWT_SECRET = secrets.token_hex(32)
+"""Another one in each run."""
 
 
 def settings(dsn: str, data_dir: Path, redis_url: str | None = None, **api: Any) -> ServingSettings:
