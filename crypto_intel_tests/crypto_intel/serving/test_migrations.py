@@ -119,3 +119,9 @@ def test_psql_makes_the_same_schema_as_the_runner(own_postgres_dsn: str, folder:
         return [line for line in dump.splitlines() if not line.startswith(("\\restrict", "\\unrestrict"))]
 
     assert schema(other) == schema(own_postgres_dsn)
+
+
+def test_no_two_migrations_share_a_timestamp(folder: Path) -> None:
+    """Supabase's tooling knows a migration by the digits that its name begins with."""
+    versions = [path.name.split("_")[0] for path in folder.glob("*.sql")]
+    assert len(set(versions)) == len(versions) > 0
