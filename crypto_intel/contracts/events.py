@@ -23,6 +23,9 @@ Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 
 Side = Literal["buy", "sell"]
 Origin = Literal["ws", "rest"]
+GAP_STATUSES = ("gap", "repaired", "unrecoverable")
+"""What a feed tells about ids, and the gap ledger is folded from."""
+
 StatusKind = Literal["connected", "disconnected", "heartbeat", "poll", "gap", "repaired", "unrecoverable", "ended"]
 
 

@@ -16,12 +16,10 @@ from typing import Any, NamedTuple
 
 import polars as pl
 
+from crypto_intel.contracts.events import GAP_STATUSES
 from crypto_intel.contracts.tables import SILVER_GAPS
 from crypto_intel.core.frames import polars_schema
 from streaming.transforms.intervals import Interval, difference
-
-STATUSES = ("gap", "repaired", "unrecoverable")
-"""Statuses of feed_status that the ledger is made of."""
 
 SPAN_PATIENCE = timedelta(days=2)
 """How long, by the newest gap's clock, the trades around a gap are looked for: repairs come within minutes."""
@@ -70,10 +68,12 @@ def fold(statuses: pl.DataFrame) -> pl.DataFrame:
     or ids in the wrong order, are left out.
 
     Args:
-        statuses: rows of bronze.feed_status; other statuses than STATUSES are left out.
+        statuses: rows of bronze.feed_status; other statuses than GAP_STATUSES are left out.
     """
     told = statuses.filter(
-        pl.col("status").is_in(STATUSES) & pl.col("symbol").is_not_null() & (pl.col("first_id") <= pl.col("last_id"))
+        pl.col("status").is_in(GAP_STATUSES)
+        & pl.col("symbol").is_not_null()
+        & (pl.col("first_id") <= pl.col("last_id"))
     ).sort("received_at", "first_id", "last_id", "detail")
     repaired = _by_market(told.filter(pl.col("status") == "repaired"), "received_at")
     lost = _by_market(told.filter(pl.col("status") == "unrecoverable"), "detail")
@@ -192,7 +192,7 @@ def recent_ledger(statuses: pl.LazyFrame, ledger: pl.LazyFrame, since: datetime)
         ledger: rows of silver.gaps; those found before `since` are taken as they are.
         since: platform clock.
     """
-    told = statuses.filter(pl.col("event_date") >= since.date(), pl.col("status").is_in(STATUSES))
+    told = statuses.filter(pl.col("event_date") >= since.date(), pl.col("status").is_in(GAP_STATUSES))
     recent = fold(told.filter(pl.col("received_at") >= since).collect())
     older = ledger.filter(pl.col("found_at") < since).collect()
     return pl.concat([older, recent.join(older, on=_KEY, how="anti")])

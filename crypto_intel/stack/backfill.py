@@ -3,26 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
 from crypto_intel.stack.errors import StackError
+from crypto_intel.stack.options import DataDirOption, SourceOption, folder_of
 
 app = typer.Typer(name="backfill", no_args_is_help=True, help="Bring the past of a source into a running stack.")
-DataDir = Annotated[
-    Path | None, typer.Option("--data-dir", help="Data folder; default CRYPTO_INTEL_DATA_DIR or .demo/<source>.")
-]
 
 
 @app.command(epilog="`crypto-intel backfill quotes --days 90`")
 def quotes(
     days: Annotated[int, typer.Option(min=1, max=3650, help="1: points of 5 minutes; to 90: of an hour; else a day.")],
-    source: Annotated[
-        Literal["sim", "replay", "live"] | None, typer.Option("--source", help="Whose data folder; see `up`.")
-    ] = None,
-    data_dir: DataDir = None,
+    source: SourceOption = None,
+    data_dir: DataDirOption = None,
 ) -> None:
     """Write the past of every tracked coin, from CoinGecko, to the quotes topic; repeating it changes nothing.
 
@@ -33,16 +28,14 @@ def quotes(
 
     from crypto_intel.stack.launch import attach, environment_of
     from crypto_intel.stack.settings import load_settings
-    from crypto_intel.stack.state import Folder
     from crypto_intel.stack.supervisor_client import Supervisor
     from streaming.producers.coingecko_history import backfill
     from streaming.producers.settings import ProducerSettings
 
-    settings = load_settings()
-    folder = Folder(settings.folder(source or settings.source, data_dir))
+    folder = folder_of(source, data_dir)
     if not Supervisor(folder.socket).answers():
         raise StackError(f"no stack runs on {folder.root}", "start it first: crypto-intel up")
-    with environment_of(attach(folder, settings, lambda _: None)), Progress(console=Console(stderr=True)) as bar:
+    with environment_of(attach(folder, load_settings(), lambda _: None)), Progress(console=Console(stderr=True)) as bar:
         wanted = ProducerSettings()
         task = bar.add_task("quotes", total=len(wanted.coingecko.tickers))
         brought = asyncio.run(

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from crypto_intel.stack.errors import StackError
+from crypto_intel.stack.options import DataDirOption, SourceOption, folder_of
 from crypto_intel.stack.ports import LOOPBACK
 
 if TYPE_CHECKING:
@@ -24,23 +24,15 @@ def fred(
     *,
     first: Annotated[int, typer.Option("--from", min=FIRST_YEAR, help="First year of observations.")] = FIRST_YEAR,
     last: Annotated[int | None, typer.Option("--to", min=FIRST_YEAR, help="Last year; default: this one.")] = None,
-    source: Annotated[
-        Literal["sim", "replay", "live"] | None, typer.Option("--source", help="Whose data folder; see `up`.")
-    ] = None,
-    data_dir: Annotated[
-        Path | None, typer.Option("--data-dir", help="Data folder; default CRYPTO_INTEL_DATA_DIR or .demo/<source>.")
-    ] = None,
+    source: SourceOption = None,
+    data_dir: DataDirOption = None,
     timeout_s: Annotated[float, typer.Option(min=1, help="How long to wait for the run.")] = 900,
 ) -> None:
     """Load every FRED series of these years with all of its vintages: one run, one request a series.
 
     Repeating it changes nothing; a value that was revised since is added beside the one before.
     """
-    from crypto_intel.stack.settings import load_settings
-    from crypto_intel.stack.state import Folder
-
-    settings = load_settings()
-    folder = Folder(settings.folder(source or settings.source, data_dir))
+    folder = folder_of(source, data_dir)
     state = folder.read()
     if state is None or "dagster" not in state.ports:
         raise StackError(f"no stack runs on {folder.root}", "start it first: crypto-intel up")

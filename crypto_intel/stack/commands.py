@@ -7,12 +7,13 @@ import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TextIO
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 from rich.console import Console
 
 from crypto_intel.stack.errors import StackError
+from crypto_intel.stack.options import DataDirOption, SourceOption, folder_of
 
 if TYPE_CHECKING:
     from crypto_intel.stack.snapshot import Snapshot
@@ -29,20 +30,13 @@ app = typer.Typer(
     epilog="Begin with `crypto-intel doctor`, then `crypto-intel up`.",
 )
 
-SourceName = Literal["sim", "replay", "live"]
-DataDir = Annotated[
-    Path | None, typer.Option("--data-dir", help="Data folder; default CRYPTO_INTEL_DATA_DIR or .demo/<source>.")
-]
 AsJson = Annotated[bool, typer.Option("--json", help="JSON on standard output; progress goes to standard error.")]
-Source = Annotated[
-    SourceName | None, typer.Option("--source", help="sim: seeded market; replay: a recording; live: the real venues.")
-]
 
 
 @app.command(epilog="`crypto-intel up` · `crypto-intel up --source replay --capture DIR --speed 20 --until-done`")
 def up(
     *,
-    source: Source = None,
+    source: SourceOption = None,
     capture: Annotated[Path | None, typer.Option(help="Folder of recorded frames, for --source replay.")] = None,
     speed: Annotated[float, typer.Option(min=0, help="Of a replay: N times its own pace; 0: as fast as it goes.")] = 1,
     until_done: Annotated[bool, typer.Option("--until-done", help="Play to the end, drain, verify, stop.")] = False,
@@ -50,7 +44,7 @@ def up(
     without: Annotated[
         list[str] | None, typer.Option(help="Leave out a part, or all that begin so: `--without dagster`. Repeatable.")
     ] = None,
-    data_dir: DataDir = None,
+    data_dir: DataDirOption = None,
     as_json: AsJson = False,
 ) -> None:
     """Start every part, show what happens, and stop everything at Ctrl-C.
@@ -73,12 +67,12 @@ def up(
 
 
 @app.command(epilog="`crypto-intel down --data-dir .demo/sim`")
-def down(source: Source = None, data_dir: DataDir = None) -> None:
+def down(source: SourceOption = None, data_dir: DataDirOption = None) -> None:
     """Stop the stack of a data folder in order, whoever started it. Nothing happens when none runs."""
     from crypto_intel.stack.launch import stop_from_outside
 
     console = _console()
-    folder = _folder(source, data_dir)
+    folder = folder_of(source, data_dir)
     if stop_from_outside(folder, lambda line: console.print(line, highlight=False)):
         console.print(f"stopped; the data stays in {folder.root}", soft_wrap=True)
     else:
@@ -87,15 +81,15 @@ def down(source: Source = None, data_dir: DataDir = None) -> None:
 
 @app.command(epilog="`crypto-intel status` · `crypto-intel status --json` · `crypto-intel status --svg view.svg`")
 def status(
-    source: Source = None,
-    data_dir: DataDir = None,
+    source: SourceOption = None,
+    data_dir: DataDirOption = None,
     as_json: AsJson = False,
     svg: Annotated[Path | None, typer.Option(help="Write the view as a picture.")] = None,
 ) -> None:
     """Show each part, the counts at every hop, markets and alerts, once. Exit code 1 when a part has failed."""
     from crypto_intel.stack import view
 
-    snapshot = _look(_folder(source, data_dir))
+    snapshot = _look(folder_of(source, data_dir))
     if svg:
         svg.write_text(view.as_svg(snapshot), encoding="utf-8")
     if as_json:
@@ -107,14 +101,14 @@ def status(
 
 
 @app.command(epilog="`crypto-intel verify` · `crypto-intel verify --json`")
-def verify(source: Source = None, data_dir: DataDir = None, as_json: AsJson = False) -> None:
+def verify(source: SourceOption = None, data_dir: DataDirOption = None, as_json: AsJson = False) -> None:
     """Compare every hop with the one before: nothing lost, nothing doubled. Exit code 0 only when all is explained.
 
     Where the stack is down, only its stores are started for the time of the look.
     """
     from crypto_intel.stack.judge import verify_folder
 
-    report = verify_folder(_folder(source, data_dir), lambda line: _console(stderr=True).print(line, highlight=False))
+    report = verify_folder(folder_of(source, data_dir), lambda line: _console(stderr=True).print(line, highlight=False))
     if as_json:
         typer.echo(report.to_json())
     else:
@@ -142,7 +136,7 @@ def prepare() -> None:
 
 
 @app.command(epilog="`crypto-intel doctor` · `crypto-intel doctor --source live --json`")
-def doctor(source: Source = None, data_dir: DataDir = None, as_json: AsJson = False) -> None:
+def doctor(source: SourceOption = None, data_dir: DataDirOption = None, as_json: AsJson = False) -> None:
     """Look at Java, jars, memory, disk, ports and the data folder; exit code 1 if something would stop `up`."""
     from dataclasses import asdict
 
@@ -168,13 +162,13 @@ def logs(
     part: Annotated[str, typer.Argument(help="A part, as `status` names it.")],
     lines: Annotated[int, typer.Option("-n", "--lines", min=0, help="How many of the last lines.")] = 100,
     follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on as the part writes.")] = False,
-    source: Source = None,
-    data_dir: DataDir = None,
+    source: SourceOption = None,
+    data_dir: DataDirOption = None,
 ) -> None:
     """Print the log of one part."""
     from crypto_intel.stack.files import tail
 
-    path = _folder(source, data_dir).log(part)
+    path = folder_of(source, data_dir).log(part)
     if not path.exists():
         known = ", ".join(sorted(log.stem for log in path.parent.glob("*.log"))) or "none yet"
         raise StackError(f"no log of '{part}' in {path.parent}", f"there are: {known}")
@@ -216,14 +210,6 @@ def _console(*, stderr: bool = False) -> Console:
     console = Console(stderr=stderr)
     # A file or a pipe has no width of its own; 80 columns would cut the tables.
     return console if console.is_terminal else Console(stderr=stderr, width=140)
-
-
-def _folder(source: SourceName | None, data_dir: Path | None) -> Folder:
-    from crypto_intel.stack.settings import load_settings
-    from crypto_intel.stack.state import Folder
-
-    settings = load_settings()
-    return Folder(settings.folder(source or settings.source, data_dir))
 
 
 def _look(folder: Folder) -> Snapshot:

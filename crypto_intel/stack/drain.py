@@ -17,7 +17,7 @@ from pydantic import BaseModel, Field
 from crypto_intel.contracts.columns import Table
 from crypto_intel.contracts.settings import Topics
 from crypto_intel.contracts.tables import BRONZE_FEED_STATUS, BRONZE_TRADES, GOLD_BARS_1M, TABLES
-from crypto_intel.stack.readers import DatabaseReader, KafkaReader, LakeReader, Offsets, read_ledger
+from crypto_intel.stack.readers import DatabaseReader, KafkaReader, LakeReader, Offsets, source_account
 from crypto_intel.stack.state import Folder
 
 SETTLE_S = 20.0
@@ -132,7 +132,7 @@ class DrainReader:
 
     def read(self) -> DrainFacts:
         """The facts now; later hops are only read once the source has ended."""
-        ledger = read_ledger(self._folder.ledger_file)
+        ledger = source_account(self._folder.ledger_file)
         facts = DrainFacts(source_ended=bool(ledger and ledger.ended), feeds=self._feeds)
         if not facts.source_ended:
             return facts

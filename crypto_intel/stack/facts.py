@@ -21,6 +21,7 @@ from deltalake.exceptions import TableNotFoundError
 from pydantic import SecretStr
 
 from crypto_intel.contracts.columns import Table
+from crypto_intel.contracts.events import GAP_STATUSES
 from crypto_intel.contracts.settings import Kafka, Settings, Topics
 from crypto_intel.contracts.tables import (
     BRONZE_FEED_STATUS,
@@ -37,7 +38,7 @@ from crypto_intel.contracts.tables import (
     SILVER_TRADES,
 )
 from crypto_intel.core.audit_facts import LEDGER_SCHEMA, Facts
-from crypto_intel.core.gaps import STATUSES, fold
+from crypto_intel.core.gaps import fold
 from streaming.simulator.ledger import Account, read_account
 
 BRONZE = (BRONZE_TRADES, BRONZE_QUOTES, BRONZE_NEWS, BRONZE_FEED_STATUS, BRONZE_REJECTED)
@@ -100,7 +101,7 @@ def _read(at: Endpoints, *, bronze_within_s: float) -> Facts:
     bars_1m = _rows(at, SILVER_BARS_1M, "window_start", "trade_count", "close")
     kafka = watermarks(at.kafka, at.topics.ingested)
     bronze = _wait_for_bronze(at, kafka, bronze_within_s)
-    statuses = _scan(at, BRONZE_FEED_STATUS).filter(pl.col("status").is_in(STATUSES)).collect()
+    statuses = _scan(at, BRONZE_FEED_STATUS).filter(pl.col("status").is_in(GAP_STATUSES)).collect()
     account = read_account(at.ledger) if at.ledger else None
     return Facts(
         kafka=kafka,

@@ -5,19 +5,16 @@ from __future__ import annotations
 import json
 import urllib.error
 import urllib.request
-from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 
 from crypto_intel.stack.errors import StackError
+from crypto_intel.stack.options import DataDirOption, folder_of
 from crypto_intel.stack.ports import LOOPBACK
 from crypto_intel.stack.state import Folder
+from streaming.simulator.faults import CutStyle, FaultKind
 
-Kind = Literal[
-    "gap", "malformed", "duplicate", "reorder", "future", "clock_skew", "cut", "rest_error", "rest_slow", "rest_empty"
-]
-CutStyle = Literal["reset", "close", "silence", "handshake", "forced"]
 TIMEOUT_S = 10
 
 
@@ -47,7 +44,7 @@ def send(folder: Folder, fault: dict[str, Any]) -> dict[str, Any]:
 
 
 def inject(
-    kind: Annotated[Kind, typer.Argument(help="What goes wrong.")],
+    kind: Annotated[FaultKind, typer.Argument(help="What goes wrong.")],
     *,
     symbol: Annotated[str | None, typer.Option(help="Market, e.g. BTC-USDT; default: all of the venue.")] = None,
     venue: Annotated[str | None, typer.Option(help="binance, kraken, or a REST source; default: all.")] = None,
@@ -56,19 +53,14 @@ def inject(
     seconds: Annotated[float, typer.Option(min=0, help="Of a cut or a slow page: how long.")] = 5.0,
     skew_s: Annotated[float, typer.Option(help="Of clock_skew: by how much.")] = 0.0,
     status: Annotated[int, typer.Option(min=200, max=599, help="Of rest_error.")] = 503,
-    data_dir: Annotated[
-        Path | None, typer.Option("--data-dir", help="Data folder; default CRYPTO_INTEL_DATA_DIR or .demo/<source>.")
-    ] = None,
+    data_dir: DataDirOption = None,
 ) -> None:
     """Make something go wrong at the simulated venues of a running stack.
 
     A gap withholds the next trades, which the venue's REST pages still have: the feed finds the hole by the trades'
     ids and fetches them. See streaming/simulator/README.md for each kind.
     """
-    from crypto_intel.stack.settings import load_settings
-
-    folder = Folder(load_settings().folder("sim", data_dir))
     fault = {"kind": kind, "symbol": symbol, "venue": venue, "count": count, "how": how}
-    told = send(folder, {**fault, "seconds": seconds, "skew_s": skew_s, "status": status})
+    told = send(folder_of("sim", data_dir), {**fault, "seconds": seconds, "skew_s": skew_s, "status": status})
     where = told.get("symbol") or told.get("venue") or "every market"
     typer.echo(f"{told['kind']} injected at {where}; see `crypto-intel status`, then `crypto-intel verify`")

@@ -18,6 +18,7 @@ from deltalake.exceptions import DeltaError
 from psycopg.rows import dict_row
 
 from crypto_intel.contracts.columns import Table
+from streaming.simulator.ledger import Account, read_account
 
 Offsets = dict[str, dict[int, int]]
 """topic -> partition -> offset of the next record."""
@@ -125,23 +126,9 @@ def redis_keys(url: str) -> int | None:
         client.close()
 
 
-class Ledger(msgspec.Struct):
-    """What of the source's own account is shown; the rest of the file is left out."""
-
-    source: str = ""
-    ended: bool = False
-    markets: dict[str, dict[str, Any]] = {}
-    articles: int = 0
-
-    @property
-    def frames(self) -> int:
-        """Trade frames that were sent."""
-        return sum(int(market.get("frames", 0)) for market in self.markets.values())
-
-
-def read_ledger(path: Path) -> Ledger | None:
-    """The source's account; None when there is none (a live source, or not started yet)."""
+def source_account(path: Path) -> Account | None:
+    """The simulated source's own account; None when there is none (a live source, or not started yet)."""
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Ledger)
+        return read_account(path)
     except (OSError, msgspec.DecodeError):
         return None

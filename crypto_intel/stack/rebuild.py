@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import typer
 
 from crypto_intel.stack.errors import StackError
-from crypto_intel.stack.launch import exclusive
+from crypto_intel.stack.options import DataDirOption, SourceOption, folder_of
 from crypto_intel.stack.state import Folder
 from crypto_intel.stack.supervisor_client import Supervisor
 
@@ -30,6 +30,8 @@ def set_aside(folder: Folder, query: QueryName, now: datetime) -> Path:
     Raises:
         StackError: the stack runs on this folder, or the query has no checkpoint there.
     """
+    from crypto_intel.stack.launch import exclusive  # slow to import, and no other command needs it
+
     if Supervisor(folder.socket).answers():
         raise StackError(f"a stack runs on {folder.root}", f"stop it first: crypto-intel down --data-dir {folder.root}")
     checkpoint = folder.root / "checkpoints" / query
@@ -46,22 +48,14 @@ def set_aside(folder: Folder, query: QueryName, now: datetime) -> Path:
 
 def rebuild(
     query: Annotated[QueryName, typer.Argument(help="The query to start anew.")],
-    source: Annotated[
-        Literal["sim", "replay", "live"] | None, typer.Option("--source", help="Whose data folder; see `up`.")
-    ] = None,
-    data_dir: Annotated[
-        Path | None, typer.Option("--data-dir", help="Data folder; default CRYPTO_INTEL_DATA_DIR or .demo/<source>.")
-    ] = None,
+    source: SourceOption = None,
+    data_dir: DataDirOption = None,
 ) -> None:
     """Have a streaming query start anew: its checkpoint is moved aside, its rows in the lake stay.
 
     For a checkpoint that is damaged or of another version or setting. Only while the stack is stopped. Where Kafka no
     longer has all records, windows that were open at the stop get their trades from bronze.
     """
-    from crypto_intel.stack.settings import load_settings
-
-    settings = load_settings()
-    folder = Folder(settings.folder(source or settings.source, data_dir))
-    aside = set_aside(folder, query, datetime.now(UTC))
+    aside = set_aside(folder_of(source, data_dir), query, datetime.now(UTC))
     typer.echo(f"moved the checkpoint of {query} to {aside}")
     typer.echo(f"at the next start {query} {NEXT_START[query]}")

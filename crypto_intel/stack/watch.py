@@ -14,7 +14,7 @@ from crypto_intel.stack.parts import ALL, SIMULATED, serving_dsn
 from crypto_intel.stack.ports import LOOPBACK
 from crypto_intel.stack.postgres import PostgresServer
 from crypto_intel.stack.processes import UsageMeter
-from crypto_intel.stack.readers import DatabaseReader, KafkaReader, LakeReader, Offsets, read_ledger, redis_keys
+from crypto_intel.stack.readers import DatabaseReader, KafkaReader, LakeReader, Offsets, redis_keys, source_account
 from crypto_intel.stack.settings import StackSettings
 from crypto_intel.stack.snapshot import AlertLine, Hop, MarketLine, PartView, QueryLine, Snapshot, feed_lines, overall
 from crypto_intel.stack.state import Folder, StackState
@@ -109,7 +109,7 @@ class Watcher:
         return part
 
     def _hops(self) -> list[Hop]:
-        ledger = read_ledger(self._folder.ledger_file) if self._state.source != "live" else None
+        ledger = source_account(self._folder.ledger_file) if self._state.source != "live" else None
         ends = self._kafka.end_offsets(self._topics.all)
         counts = (self._database.rows(_COUNTS) or [{}])[0]
         hops = [

@@ -127,13 +127,7 @@ def followed_row(progress: Progress) -> ProgressRow:
         input_rows=progress.rows,
         rows_per_second=1000 * progress.rows / progress.batch_ms if progress.batch_ms else None,
         batch_ms=progress.batch_ms,
-        end_offsets={name: {"version": version + 1, "index": -1} for name, version in progress.ends.items()},
-        lag_records=None,
-        watermark=None,
-        event_time_delay_s=None,
-        state_rows=0,
-        state_bytes=0,
-        late_rows=0,
+        end_offsets=_told(progress.ends),
         run_id=str(uuid.UUID(progress.epoch)),
     )
 
@@ -144,16 +138,7 @@ def standing_row(checkpoint: str, query: str, run_id: str) -> ProgressRow:
     return ProgressRow(
         query=query,
         batch_id=batch_id,
-        input_rows=0,
-        rows_per_second=None,
-        batch_ms=None,
         end_offsets=_told(read_to(checkpoint, batch_id)),
-        lag_records=None,
-        watermark=None,
-        event_time_delay_s=None,
-        state_rows=0,
-        state_bytes=0,
-        late_rows=0,
         run_id=run_id,
     )
 

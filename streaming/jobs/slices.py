@@ -12,7 +12,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -112,11 +112,23 @@ def planned_versions(checkpoint: str, batch_id: int) -> dict[str, int]:
     Raises:
         FatalError: the log is not as this version of Spark writes it.
     """
+    return planned_ends(checkpoint, batch_id, of=int)
+
+
+def planned_ends(checkpoint: str, batch_id: int, of: Any) -> dict[str, Any]:
+    """Up to where a batch reads, of all its sources together, by what they call their parts.
+
+    Args:
+        of: type of a part's end: int for a table's version, dict[str, int] for a topic's offsets, Any for both.
+
+    Raises:
+        FatalError: the log is not as this version of Spark writes it.
+    """
     path = f"{checkpoint}/offsets/{batch_id}"
-    ends: dict[str, int] = {}
+    ends: dict[str, Any] = {}
     try:
-        for line in _lines(path)[2:]:
-            ends |= msgspec.json.decode(line, type=dict[str, int]) if line != NO_OFFSET else {}
+        for line in _lines(path)[2:]:  # behind the log's version and the batch's settings, a line a source
+            ends |= msgspec.json.decode(line, type=dict[str, of]) if line != NO_OFFSET else {}
     except ValueError as error:
         raise FatalError(f"{path} is not an offset log of version 1: {error!r}") from error
     return ends

@@ -28,6 +28,7 @@ _REMEMBERED = 1_000  # how many passed frames can be repeated
 
 FrameKind = Literal["gap", "malformed", "duplicate", "reorder", "future", "clock_skew"]
 RestKind = Literal["rest_error", "rest_slow", "rest_empty"]
+FaultKind = Literal[FrameKind, RestKind, "cut"]
 CutStyle = Literal["reset", "close", "silence", "handshake", "forced"]
 
 
@@ -47,7 +48,7 @@ class Injection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     rest_empty: with nothing in them.
     """
 
-    kind: FrameKind | RestKind | Literal["cut"]
+    kind: FaultKind
     at_s: Annotated[float, msgspec.Meta(ge=0)] = 0.0
     venue: str | None = None
     symbol: str | None = None

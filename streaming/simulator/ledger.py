@@ -56,6 +56,11 @@ class Account(msgspec.Struct):
     position_ns: int | None = None
     seq: int = 0
 
+    @property
+    def frames(self) -> int:
+        """WebSocket frames of trades, of all markets."""
+        return sum(market.frames for market in self.markets.values())
+
     def market(self, name: str) -> MarketAccount:
         """A market's account, which begins empty."""
         return self.markets.setdefault(name, MarketAccount())

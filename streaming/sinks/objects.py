@@ -45,6 +45,15 @@ def get(path: str) -> bytes | None:
         return None
 
 
+def names(folder: str) -> list[str]:
+    """Names of the objects right in a folder, in no order; none if there is no such folder."""
+    if "://" not in folder:
+        return [path.name for path in Path(folder).iterdir()] if Path(folder).is_dir() else []
+    store, key = _place(folder)
+    found = obstore.list_with_delimiter(store, f"{key}/")["objects"]
+    return [entry["path"].rpartition("/")[2] for entry in found]
+
+
 def remove(path: str) -> None:
     """Delete an object, if it is there."""
     if "://" not in path:

@@ -17,7 +17,7 @@ import psycopg
 from psycopg.types.json import Jsonb
 from pydantic import SecretStr
 
-from crypto_intel.contracts.events import Alert, encode
+from crypto_intel.contracts.events import GAP_STATUSES, Alert, encode
 from streaming import failpoints
 from streaming.errors import FatalError
 from streaming.sinks.connection import PostgresConnection
@@ -31,7 +31,6 @@ KEPT_BATCHES = 1_000
 REFRESHED_AT_ONCE = 5_000
 """Windows a statement: under a second, so that a backlog of days stays within the statement timeout."""
 
-GAP_STATUSES = ("gap", "repaired", "unrecoverable")
 """Statuses of feeds that the ledger of gaps is made of."""
 
 _STATUS_COLUMNS = ("venue", "symbol", "status", "first_id", "last_id", "received_at", "detail")

@@ -41,19 +41,19 @@ class ProgressRow:
 
     query: str
     batch_id: int
-    input_rows: int
-    rows_per_second: float | None
-    batch_ms: int | None
-    end_offsets: dict[str, Any]
-    lag_records: int | None
-    watermark: datetime | None
-    event_time_delay_s: float | None
-    state_rows: int
-    state_bytes: int
-    late_rows: int
     run_id: str
-    phases_ms: dict[str, int] = field(default_factory=dict)
+    end_offsets: dict[str, Any]
+    input_rows: int = 0
+    rows_per_second: float | None = None
+    batch_ms: int | None = None
+    lag_records: int | None = None
     lag_s: float | None = None
+    watermark: datetime | None = None
+    event_time_delay_s: float | None = None
+    state_rows: int = 0
+    state_bytes: int = 0
+    late_rows: int = 0
+    phases_ms: dict[str, int] = field(default_factory=dict)
 
 
 class ProgressSink:

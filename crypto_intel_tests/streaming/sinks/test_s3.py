@@ -17,6 +17,7 @@ from crypto_intel_tests.chaos.application import Application, Sender
 from crypto_intel_tests.chaos.load import Load
 from crypto_intel_tests.helpers.s3 import make_bucket, s3_server
 from streaming.errors import FatalError
+from streaming.jobs.standing import last_batch
 from streaming.sinks import objects
 from streaming.sinks.delta import COMPACT_AFTER, Lake, ensure_table
 from streaming.sinks.states import StateFiles, States
@@ -64,6 +65,16 @@ def test_an_object_is_written_replaced_read_and_removed(bucket: str) -> None:
     objects.remove(path)
     objects.remove(path)
     assert objects.get(path) is None
+
+
+def test_a_folder_names_the_objects_right_in_it(bucket: str) -> None:
+    assert objects.names(f"{bucket}/checkpoints/ingest/commits") == []
+    for number in range(3):
+        objects.put(f"{bucket}/checkpoints/ingest/commits/{number}", b"v1")
+    objects.put(f"{bucket}/checkpoints/ingest/commits/deeper/7", b"v1")
+    objects.put(f"{bucket}/checkpoints/ingest/commits.aside", b"v1")
+    assert sorted(objects.names(f"{bucket}/checkpoints/ingest/commits")) == ["0", "1", "2"]
+    assert last_batch(f"{bucket}/checkpoints/ingest") == 2
 
 
 def test_states_are_whole_or_refused(bucket: str) -> None:
