@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AliasChoices, BaseModel, Field
 
 from crypto_intel.contracts.settings import Settings
 
@@ -62,30 +62,6 @@ class News(BaseModel):
     )
 
 
-class Alerts(BaseModel):
-    """The rules that the stream judges; times are feed time. A name that is none of these is refused."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    price_move_pct: float = Field(default=0.6, gt=0, le=100)
-    price_move_window_s: int = Field(default=300, ge=10, le=3600)
-    volume_spike_times: float = Field(default=4, gt=1, description="A minute's volume against the usual minute's.")
-    volatility_spike_times: float = Field(default=8, gt=1, description="A minute's range against the usual minute's.")
-    baseline_minutes: int = Field(default=30, ge=5, le=240, description="What is usual is their median.")
-    least_minutes: int = Field(default=15, ge=3, description="Fewer known ones make no baseline.")
-    news_move_pct: float = Field(default=0.5, gt=0, le=100)
-    news_move_window_s: int = Field(default=600, ge=10, le=3600)
-    silence_s: int = Field(default=30, ge=10, description="A feed that others outran by this much is an incident.")
-    patience_s: int = Field(default=60, ge=0, description="Ids that are missing for longer are an incident.")
-    cooldown_s: int = Field(default=300, ge=0, le=86_400, description="Per rule, market and direction.")
-
-    @model_validator(mode="after")
-    def _has_a_baseline(self) -> Alerts:
-        if self.least_minutes > self.baseline_minutes:
-            raise ValueError("least_minutes must not be greater than baseline_minutes")
-        return self
-
-
 class StreamingSettings(Settings):
     """Everything that the Spark application reads."""
 
@@ -96,7 +72,6 @@ class StreamingSettings(Settings):
     triggers: Triggers = Triggers()
     bars: Bars = Bars()
     news: News = News()
-    alerts: Alerts = Alerts()
     clock_url: str | None = Field(default=None, description="The simulator's /sim/clock; unset: system time.")
     checkpoints: str = Field(default="", description="Root of the checkpoints; default <data_dir>/checkpoints.")
     max_records_per_batch: int = Field(default=200_000, ge=1, description="Bounds a batch, so a restart is quick.")

@@ -131,7 +131,8 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="al
     """A rule that fired. Topic: alerts. Key: alert_id. Published at least once; one row after de-duplication by id.
 
     `alert_id` is a function of rule, market and what fired it, so a repeated batch raises the same alert. `evidence` is
-    what the rule rests on: `bar`, the minute in which it fired as it was then, and `values`, what was compared.
+    what it rests on: `bar`, the minute in which it fired as it was then, `values`, what was compared, and `rule`, by
+    which and when, so that it can be judged again.
     """
 
     alert_id: str

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from crypto_intel.contracts import derived, macro
 from crypto_intel.contracts.columns import Column, LogicalType, Table
+from crypto_intel.contracts.rules import FAMILIES, RULE_UNITS, SEVERITIES
 from crypto_intel.contracts.tables import (
     BRONZE_NEWS,
     COMPLETENESS,
@@ -26,7 +27,9 @@ from crypto_intel.contracts.tables import (
 
 SOURCES = ("sim", "replay", "live")
 FEED_STATES = ("connected", "disconnected", "alive", "polled", "failing", "ended")
-ALERT_STATES = ("open", "acknowledged", "closed")
+ALERT_STATES = ("open", "acknowledged", "resolved", "closed")
+"""In order: a person looks at it; what it told of has ended, as the platform sees it; a person has settled it."""
+ALERT_VERDICTS = ("confirmed", "revised", "withdrawn")
 
 
 @dataclass(frozen=True)
@@ -121,11 +124,43 @@ ALERTS = ServedTable(
         _SOURCE,
         _c("state", "string", "What people did with it; open when raised.", allowed=ALERT_STATES),
         _c("article_ids", "array<string>", "News that it rests on."),
-        _c("evidence", "string", "JSON: bar, the minute in which it fired as it was then; values, what was compared."),
+        _c("evidence", "string", "JSON: bar, the minute in which it fired as it was then; values, what was compared; "
+           "rule, by which."),
+        _c("resolved_at", "timestamp", "Platform clock when what it told of had ended; null until then.",
+           nullable=True),
+        _c("verdict", "string", "What its rule says of the data when they are whole: the same, another value, or "
+           "nothing; null until then.", nullable=True, allowed=ALERT_VERDICTS),
+        _c("verdict_value", "double", "What the rule measures in whole data; null where it finds nothing.",
+           nullable=True),
+        _c("verdict_at", "timestamp", "Platform clock of the verdict.", nullable=True),
     ),
     ("alert_id",),
     "raised_at",
-)
+)  # fmt: skip
+ALERT_RULES = ServedTable(
+    "alert_rules",
+    "The alert rules in force. The stream reads them every few seconds: a change takes effect without a restart.",
+    (
+        _c("rule", "string", "Its name; its alerts carry it."),
+        _c("family", "string", "What it looks at, and so which of the columns it uses.", allowed=FAMILIES),
+        _c("enabled", "boolean", "Whether it is judged."),
+        _c("threshold", "double", "From which on it fires, in `unit`."),
+        _c("unit", "string", "pct: percent of the price; times: the usual minute; s: seconds of the market's time.",
+           allowed=RULE_UNITS),
+        _c("window_s", "int", "Seconds within which the price has to move; null for other families.", nullable=True),
+        _c("baseline_minutes", "int", "Minutes whose median is usual; null but for spikes.", nullable=True),
+        _c("least_minutes", "int", "Fewer known minutes make no baseline; null but for spikes.", nullable=True),
+        _c("cooldown_s", "int", "Seconds in which it fires once per market and direction."),
+        _c("severity", "string", "Of its alerts; null: warning, and critical from twice the threshold on.",
+           nullable=True, allowed=SEVERITIES),
+        _c("markets", "array<string>", "Patterns of venue:symbol on which it is judged; empty: every market."),
+        _c("revision", "bigint", "Grows by 1 with each change."),
+        _c("changed_by", "string", "file: as the file of rules says, and it follows the file; else who changed it."),
+        _c("changed_at", "timestamp", "Wall clock of the last change."),
+    ),
+    ("rule",),
+    "changed_at",
+)  # fmt: skip
 FEEDS = ServedTable(
     "feeds",
     "The newest state of each feed's streams; its heartbeats are the stream `heartbeat`. "
@@ -153,6 +188,7 @@ SERVED: dict[str, ServedTable] = {
         MARKET_ENRICHED,
         LIVE_MARKETS,
         ALERTS,
+        ALERT_RULES,
         GAPS,
         FEEDS,
         ARTICLES,

@@ -88,6 +88,9 @@ class Settings(BaseSettings):
     supabase_url: str | None = Field(default=None, validation_alias=AliasChoices("SUPABASE_URL"))
     supabase_key: SecretStr | None = Field(default=None, validation_alias=AliasChoices("SUPABASE_KEY"))
     redis_url: SecretStr | None = Field(default=None, description="Optional: without it nothing is cached.")
+    rules_file: Path | None = Field(
+        default=None, description="Alert rules and routes in YAML; unset: those that come with the project."
+    )
     log_json: bool = False
 
     @property

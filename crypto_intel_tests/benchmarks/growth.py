@@ -17,16 +17,18 @@ from typing import Any, NamedTuple
 
 import polars as pl
 
+from crypto_intel.contracts.rules import load_alert_config
 from crypto_intel.contracts.settings import Topics
 from crypto_intel_tests.benchmarks.fill import Record, trade_records
 from crypto_intel_tests.benchmarks.market import MINUTE_US, Market, Shape
 from crypto_intel_tests.benchmarks.measure import Cost, run, say
 from streaming.jobs.ingest import Ingest
-from streaming.jobs.live import Live, rules_of
+from streaming.jobs.live import Live
 from streaming.jobs.slices import Step
 from streaming.settings import StreamingSettings
 from streaming.transforms.decode import Records
 from streaming.transforms.live import HISTORY_MINUTES
+from streaming.transforms.rules import Book
 
 TIMEOUT_S = 900
 SLICE_US = 10 * MINUTE_US
@@ -134,7 +136,7 @@ class Meter:
         topics = settings.topics
         self._steps: dict[str, Step] = {
             "ingest": Ingest(settings.lake_root, topics.trades, topics.feed_status, settings.bars.delay_s * 1_000_000),
-            "live": Live(rules_of(settings.alerts), topics.trades, settings.news_clock),
+            "live": Live(Book.of_rules(load_alert_config().rules), topics.trades, settings.news_clock),
         }
         self._states: dict[str, dict[int, bytes | None]] = {name: {} for name in self._steps}
         self.spent_s = dict.fromkeys(self._steps, 0.0)

@@ -31,7 +31,7 @@ GOALS_S = {"postgres": 3.0, "redis": 3.0, "bronze": 5.0, "alert": 3.0}
 FLAT = 1.5
 """A batch's time, or what stands behind it, may be so many times greater at the end than at the beginning."""
 
-_SETTINGS = {"CRYPTO_INTEL_ALERTS__PRICE_MOVE_WINDOW_S": "60", "CRYPTO_INTEL_ALERTS__COOLDOWN_S": "60"}
+_SETTINGS = {"CRYPTO_INTEL_RULES_FILE": str(Path(__file__).with_name("live_rules.yaml"))}
 Tell = Callable[[str], Any]
 
 

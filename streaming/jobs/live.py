@@ -24,14 +24,15 @@ from streaming.jobs.publisher import Publisher
 from streaming.jobs.query import Figures, Newest, StateFigures, start
 from streaming.jobs.slices import Result, advanced, last_offsets, planned
 from streaming.jobs.slices import run as run_slices
-from streaming.settings import Alerts, StreamingSettings
+from streaming.settings import StreamingSettings
 from streaming.sinks.delta import query_id
+from streaming.sinks.rules import RulesInForce, RuleTable
 from streaming.sinks.states import StateFiles, States
 from streaming.spark import read_kafka
 from streaming.transforms.decode import Records, decode
 from streaming.transforms.frames import TIME
 from streaming.transforms.live import LiveState, advance_all
-from streaming.transforms.rules import Fired, Incidents, NewsItem, NewsMove, PriceMove, Rules, Spike, alert_id
+from streaming.transforms.rules import Book, Fired, NewsItem, Rules, alert_id
 
 NAME = "live"
 
@@ -69,7 +70,7 @@ class Live:
         news: what the batches before brought.
     """
 
-    rules: Rules
+    rules: Rules | Book
     trades_topic: str
     clock: str
     news: tuple[NewsItem, ...] = ()
@@ -110,22 +111,6 @@ def news_of(rows: pl.DataFrame, clock: str) -> list[NewsItem]:
     return [NewsItem(one, cluster, tuple(assets), at) for one, cluster, assets, at in told.iter_rows() if assets]
 
 
-def rules_of(alerts: Alerts) -> Rules:
-    """The rules that the settings name."""
-    spike = (alerts.baseline_minutes, alerts.least_minutes, alerts.cooldown_s)
-    return Rules(
-        Incidents(alerts.silence_s, alerts.patience_s),
-        by_slice=(
-            PriceMove(alerts.price_move_pct, alerts.price_move_window_s, alerts.cooldown_s),
-            NewsMove(alerts.news_move_pct, alerts.news_move_window_s),
-        ),
-        by_minute=(
-            Spike("volume", alerts.volume_spike_times, *spike),
-            Spike("volatility", alerts.volatility_spike_times, *spike),
-        ),
-    )
-
-
 def run(
     session: SparkSession, settings: StreamingSettings, publisher: Publisher, figures: Figures, metrics: Metrics
 ) -> StreamingQuery:
@@ -139,7 +124,9 @@ class Sink:
     """Takes the query's batches."""
 
     def __init__(self, settings: StreamingSettings, publisher: Publisher, figures: Figures, metrics: Metrics) -> None:
-        self._step = Live(rules_of(settings.alerts), settings.topics.trades, settings.news_clock)
+        table = RuleTable(settings.postgres_dsn) if settings.postgres_dsn else None
+        self._rules = RulesInForce(settings.rules_file, table)
+        self._step = Live(self._rules.book(), settings.topics.trades, settings.news_clock)
         self._news_topic = settings.topics.news
         self._source = settings.source
         self._publisher = publisher
@@ -160,7 +147,7 @@ class Sink:
         before = self._states.before(batch_id) or States()
         ranges = planned(self._checkpoint, batch_id, before)
         self._states.begin(batch_id, last_offsets(ranges))
-        step = replace(self._step, news=known_news(before.partitions, self._news_topic))
+        step = replace(self._step, rules=self._rules.book(), news=known_news(before.partitions, self._news_topic))
         with self._figures.phase(NAME, "slices"):
             results = run_slices(batch.sparkSession.sparkContext, self._kafka, ranges, step, before.partitions)
         after = advanced(before, results)
@@ -232,6 +219,6 @@ def raised(market: str, fired: Fired, now_us: int, source: Source) -> Alert:
         coverage_pct=fired.coverage_pct,
         completeness=fired.completeness,
         article_ids=tuple(fired.article_ids),
-        evidence={"bar": fired.bar, "values": fired.values},
+        evidence={"bar": fired.bar, "values": fired.values, "rule": fired.by},
         source=source,
     )

@@ -15,7 +15,8 @@ import polars as pl
 from streaming.transforms import intervals
 from streaming.transforms.bars import MINUTE_US, Partial, fold_all, merge_into
 from streaming.transforms.life import MAX_SILENCES, signs_of_life
-from streaming.transforms.rules.engine import Memory, Rules, evaluate, silent
+from streaming.transforms.rules.book import Book, Rules
+from streaming.transforms.rules.engine import Memory, evaluate, silent
 from streaming.transforms.rules.fired import Fired
 from streaming.transforms.rules.market import SLICE_US, Market, NewsItem
 from streaming.transforms.unseen import seen_runs, unseen
@@ -56,7 +57,7 @@ def advance_all(
     states: dict[str, LiveState],
     trades: pl.DataFrame,
     beats: pl.DataFrame,
-    rules: Rules,
+    rules: Rules | Book,
     news: Sequence[NewsItem] = (),
 ) -> dict[str, Told]:
     """Take a batch of one partition's records into its markets' states; what it tells, by market.
@@ -77,7 +78,9 @@ def advance_all(
     _note_life(states, trades, beats)
     told = {market: Told(_row(states[market])) for market in judged_from}
     for market, state in states.items():
-        fired = _judge(market, state, rules, news, since=judged_from.get(market), partition_clock=partition_clock)
+        fired = _judge(
+            market, state, rules.of(market), news, since=judged_from.get(market), partition_clock=partition_clock
+        )
         if fired:
             told.setdefault(market, Told()).fired = fired
         if market in judged_from:
@@ -89,7 +92,7 @@ def _newest(records: pl.DataFrame) -> int:
     return int(records["event_time"].max() or 0)  # type: ignore[arg-type]
 
 
-def _take(states: Mapping[str, LiveState], fresh: pl.DataFrame, rules: Rules) -> dict[str, int]:
+def _take(states: Mapping[str, LiveState], fresh: pl.DataFrame, rules: Rules | Book) -> dict[str, int]:
     # New trades into slices and minutes; from which slice on each market is to be judged.
     judged_from = {}
     for market, runs in seen_runs(fresh).items():
@@ -110,7 +113,7 @@ def _take(states: Mapping[str, LiveState], fresh: pl.DataFrame, rules: Rules) ->
     return judged_from
 
 
-def _first_to_judge(state: LiveState, slices: Mapping[int, Partial], rules: Rules) -> int:
+def _first_to_judge(state: LiveState, slices: Mapping[int, Partial], rules: Rules | Book) -> int:
     # What streamed is judged however long a batch is; what came by REST as history is not, unless it is recent.
     recent = max(state.clock_us, *slices) - rules.horizon_s * 1_000_000
     streamed = [start for start, part in slices.items() if part.count > part.rest]
@@ -156,7 +159,7 @@ def _judge(
     return fired + evaluate(market, rules, state.memory, since=state.clock_us if since is None else since)
 
 
-def _forget(state: LiveState, rules: Rules) -> None:
+def _forget(state: LiveState, rules: Rules | Book) -> None:
     clock = state.clock_us
     oldest_close = clock - HISTORY_MINUTES * MINUTE_US
     state.closes = {start: close for start, close in state.closes.items() if start >= oldest_close}

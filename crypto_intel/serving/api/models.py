@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from crypto_intel.contracts.columns import Column
 from crypto_intel.contracts.serving import (
+    ALERT_RULES,
     ARTICLES,
     BARS_1M,
     FEEDS,
@@ -91,6 +92,7 @@ Ranked = model_of("Ranked", RANKING_COLUMNS, "A market's place in the ranking.")
 MacroValue = model_of("MacroValue", MACRO_COLUMNS, "An observation as it was known.")
 MacroSeries = model_of("MacroSeries", SERIES_COLUMNS, "A series.")
 Feed = model_of("Feed", FEED_COLUMNS, "A market's feed.")
+Rule = model_of("Rule", ALERT_RULES.columns, ALERT_RULES.doc)
 Source = model_of("Source", FEEDS.columns, FEEDS.doc)
 Stream = model_of("Stream", STREAM_COLUMNS, "A streaming query's progress.")
 
@@ -141,22 +143,12 @@ class Health(Strict):
     feeds: list[Feed]  # type: ignore[valid-type]
 
 
-class Rule(Strict):
-    """An alert rule as it is set."""
-
-    rule: str
-    threshold: float
-    unit: str
-    window_s: int
-    cooldown_s: int
-
-
 class CryptoConfig(Strict):
     """What is followed, and how."""
 
     source: str
     markets: list[Market]  # type: ignore[valid-type]
-    rules: list[Rule]
+    rules: list[Rule]  # type: ignore[valid-type]
     intervals: list[str]
     formats: list[str]
     max_rows: int = Field(description="Rows of a page at most.")

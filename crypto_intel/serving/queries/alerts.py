@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from crypto_intel.contracts.serving import ALERTS, MARKET_ENRICHED
+from crypto_intel.contracts.serving import ALERT_RULES, ALERTS, MARKET_ENRICHED
 from crypto_intel.serving.queries.query import Order, Query, Select, column, pick
 
 ALERT_COLUMNS = (
@@ -76,6 +76,12 @@ def actions(alert_id: str) -> Query:
     """What people did with an alert, in order."""
     select = Select("actions", ACTION_COLUMNS, "ops.alert_actions").filter("alert_id = %(id)s", id=alert_id)
     return Query("actions", select.text("ORDER BY action_id LIMIT 1000"), select.params, ACTION_COLUMNS)
+
+
+def rules() -> Query:
+    """The alert rules in force, by name."""
+    select = Select("rules", ALERT_RULES.columns, "public.alert_rules")
+    return Query("rules", select.text("ORDER BY rule LIMIT 1000"), {}, ALERT_RULES.columns)
 
 
 def enriched_of(alert_id: str) -> Query:

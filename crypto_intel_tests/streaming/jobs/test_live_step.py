@@ -8,15 +8,17 @@ import pytest
 from pydantic import ValidationError
 
 from crypto_intel.contracts.events import Article, Heartbeat, Trade, encode
+from crypto_intel.contracts.rules import load_alert_config
 from crypto_intel.contracts.settings import NewsClock, Topics
-from streaming.jobs.live import MAX_NEWS, Emitted, Live, known_news, raised, rules_of
-from streaming.settings import Alerts, StreamingSettings
+from streaming.jobs.live import MAX_NEWS, Emitted, Live, known_news, raised
+from streaming.settings import StreamingSettings
 from streaming.transforms.decode import Records
+from streaming.transforms.rules import Book
 
 START = 1_735_689_600_000_000
 SECOND = 1_000_000
 TOPICS = Topics()
-RULES = rules_of(Alerts(price_move_pct=50))
+RULES = Book.of_rules([rule for rule in load_alert_config().rules if rule.family != "price_move"])
 
 
 def records(topic: str, *values: bytes) -> Records:
@@ -94,10 +96,7 @@ def test_a_feed_that_others_outrun_is_an_incident_of_each_of_its_markets_once() 
 @pytest.mark.parametrize(
     ("settings", "complaint"),
     [
-        ({"CRYPTO_INTEL_ALERTS__PRICE_MOVE_PCT": "-1"}, r"alerts.price_move_pct\n.*greater than 0"),
-        ({"CRYPTO_INTEL_ALERTS__VOLUME_SPIKE_TIMES": "many"}, r"alerts.volume_spike_times\n.*valid number"),
-        ({"CRYPTO_INTEL_ALERTS__PRICE_MOVE_PERCENT": "1"}, r"alerts.price_move_percent\n.*not permitted"),
-        ({"CRYPTO_INTEL_ALERTS__LEAST_MINUTES": "31"}, "least_minutes must not be greater than baseline_minutes"),
+        ({"CRYPTO_INTEL_TRIGGERS__LIVE_S": "-1"}, r"triggers.live_s\n.*greater than 0"),
         ({"CRYPTO_INTEL_NEWS_CLOCK": "seen"}, r"news_clock\n.*'published' or 'first_seen'"),
     ],
 )

@@ -19,7 +19,10 @@ from streaming.transforms.rules import Incidents, PriceMove, Rules, Spike, alert
 RULES = Rules(
     Incidents(silence_s=30, patience_s=30),
     by_slice=(PriceMove(0.1, window_s=120, cooldown_s=60),),
-    by_minute=(Spike("volume", 2.0, 30, 3, 60), Spike("volatility", 2.0, 30, 3, 60)),
+    by_minute=(
+        Spike("volume", 2.0, 30, 3, 60, "volume_spike"),
+        Spike("volatility", 2.0, 30, 3, 60, "volatility_spike"),
+    ),
 )
 SLICE_US = 10_000_000
 

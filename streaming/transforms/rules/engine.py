@@ -1,4 +1,4 @@
-"""Which rules there are, and what becomes of what they say: cool-down, and no market alert on incomplete data.
+"""What becomes of what rules say: cool-down, and no market alert on incomplete data.
 
 A market alert whose window lacks trade ids waits for their repair: it fires when they are here, and a data incident is
 told in its place when they are not within the patience of the incident rule.
@@ -11,33 +11,13 @@ from collections.abc import Iterable, Iterator
 import msgspec
 
 from streaming.transforms.bars import MINUTE_US
+from streaming.transforms.rules.book import MarketRule, Rules, stated
 from streaming.transforms.rules.fired import Fired
-from streaming.transforms.rules.incidents import Incidents, holes_found
+from streaming.transforms.rules.incidents import holes_found
 from streaming.transforms.rules.market import SLICE_US, Market
-from streaming.transforms.rules.news_move import NewsMove
-from streaming.transforms.rules.price_move import PriceMove
-from streaming.transforms.rules.spikes import Spike
 
 REMEMBERED_US = 24 * 3_600 * 1_000_000
 """What fired is remembered for a day of feed time; no cool-down is longer."""
-
-
-class Rules(msgspec.Struct, frozen=True):
-    """Every rule that is judged. `by_slice` look at each slice of ten seconds, `by_minute` at each minute."""
-
-    incidents: Incidents
-    by_slice: tuple[PriceMove | NewsMove, ...] = ()
-    by_minute: tuple[Spike, ...] = ()
-
-    @property
-    def horizon_s(self) -> int:
-        """How far back slices are looked at."""
-        return max([rule.window_s for rule in self.by_slice], default=60)
-
-    @property
-    def baseline_minutes(self) -> int:
-        """How far back minutes are looked at."""
-        return max([rule.baseline_minutes for rule in self.by_minute], default=5)
 
 
 class Memory(msgspec.Struct, array_like=True):
@@ -62,7 +42,7 @@ def evaluate(market: Market, rules: Rules, memory: Memory, *, since: int) -> lis
     """
     start = min([since, *memory.withheld.values()])
     judged = sorted(_judged(market, rules, start), key=lambda found: found[0].at)
-    fired = [told for found, cooldown_s in judged for told in _gate(market, rules, memory, found, cooldown_s)]
+    fired = [told for found, rule in judged for told in _gate(market, rules, memory, found, rule)]
     memory.holes = holes_found(list(market.seen), memory.holes, market.slices, market.clock)
     fired += [hole for hole in rules.incidents.missing(market, memory.holes) if _is_new(memory, hole, None)]
     _forget(memory, market.clock, min(market.slices, default=market.clock))
@@ -75,23 +55,22 @@ def silent(rules: Rules, memory: Memory, alive: int, partition_clock: int) -> li
     return [incident for incident in found if _is_new(memory, incident, None)]
 
 
-def _judged(market: Market, rules: Rules, start: int) -> Iterator[tuple[Fired, int | None]]:
+def _judged(market: Market, rules: Rules, start: int) -> Iterator[tuple[Fired, MarketRule]]:
     for at in sorted(at for at in market.slices if at > start - SLICE_US):
         for rule in rules.by_slice:
-            # Of a story it is told once, not once in a while.
-            cooldown_s = None if isinstance(rule, NewsMove) else rule.cooldown_s
-            yield from ((found, cooldown_s) for found in rule.judge(market, at))
+            yield from ((found, rule) for found in rule.judge(market, at))
     for at in sorted(at for at in market.minutes if at > start - MINUTE_US):
         for spike in rules.by_minute:
-            yield from ((found, spike.cooldown_s) for found in spike.judge(market, at))
+            yield from ((found, spike) for found in spike.judge(market, at))
 
 
-def _gate(market: Market, rules: Rules, memory: Memory, found: Fired, cooldown_s: int | None) -> Iterable[Fired]:
-    if not _may_fire(memory, found, cooldown_s):
+def _gate(market: Market, rules: Rules, memory: Memory, found: Fired, rule: MarketRule) -> Iterable[Fired]:
+    if not _may_fire(memory, found, rule.cooldown_s):
         return
     key = _key(found)
     coverage = market.coverage(found.window_start, found.window_end)
-    found.bar = market.bar(found.at)
+    found.bar, found.severity = market.bar(found.at), rule.severity or found.severity
+    found.by = {**stated(rule), "about": found.about, "anchor": found.anchor, "at": found.at}
     if not coverage.missing:
         memory.withheld.pop(key, None)
         memory.fired[key] = found.at
@@ -99,10 +78,10 @@ def _gate(market: Market, rules: Rules, memory: Memory, found: Fired, cooldown_s
         yield found
         return
     since = memory.withheld.setdefault(key, found.at)
-    if market.clock - since >= rules.incidents.patience_s * 1_000_000:
+    if rules.incidents.is_patience_over(market.clock - since):
         memory.withheld.pop(key)
         incident = rules.incidents.withheld(found, coverage)
-        if _is_new(memory, incident, cooldown_s):
+        if _is_new(memory, incident, rule.cooldown_s):
             yield incident
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Literal
 
 import msgspec
 
-Severity = Literal["info", "warning", "critical"]
+from crypto_intel.contracts.rules import Severity
+
 Figures = dict[str, float | int | str | None]
 
 
@@ -25,6 +25,7 @@ class Fired(msgspec.Struct, kw_only=True):
         article_ids: news that it rests on.
         bar: the minute in which it fired, so far.
         values: what was compared.
+        by: the rule as it was, and what tells this time that it fired from others: enough to judge it again.
     """
 
     rule: str
@@ -43,6 +44,7 @@ class Fired(msgspec.Struct, kw_only=True):
     article_ids: list[str] = []
     bar: Figures = {}
     values: Figures = {}
+    by: Figures = {}
 
 
 def alert_id(market: str, fired: Fired) -> str:

@@ -7,9 +7,11 @@ moved before the news is not said to follow from it. One alert a story and direc
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import ClassVar
 
 import msgspec
 
+from crypto_intel.contracts.rules import Family, Severity
 from streaming.transforms.rules.fired import Fired, severity_of
 from streaming.transforms.rules.market import SLICE_US, Market, NewsItem
 
@@ -17,12 +19,14 @@ _STALE_US = 60_000_000  # a price older than this is not the one at the time of 
 
 
 class NewsMove(msgspec.Struct, frozen=True):
-    """The rule: `threshold_pct` within `window_s` behind an article."""
+    """The rule: `threshold_pct` within `window_s` behind an article. No cool-down: of a story it is told once."""
 
     threshold_pct: float
     window_s: int
-    cooldown_s: int = 0
     name: str = "news_move"
+    severity: Severity | None = None
+    family: ClassVar[Family] = "news_move"
+    cooldown_s: ClassVar[None] = None
 
     def judge(self, market: Market, at: int) -> Iterator[Fired]:
         """Look at the slice that starts at `at`."""

@@ -7,9 +7,11 @@ other way round. An opening price stands before everything else of its slice, so
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import ClassVar
 
 import msgspec
 
+from crypto_intel.contracts.rules import Family, Severity
 from streaming.transforms.rules.fired import Fired, severity_of
 from streaming.transforms.rules.market import SLICE_US, Market
 
@@ -21,6 +23,8 @@ class PriceMove(msgspec.Struct, frozen=True):
     window_s: int
     cooldown_s: int
     name: str = "price_move"
+    severity: Severity | None = None
+    family: ClassVar[Family] = "price_move"
 
     def judge(self, market: Market, at: int) -> Iterator[Fired]:
         """Look at the slice that starts at `at`."""

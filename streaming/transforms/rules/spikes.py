@@ -12,6 +12,7 @@ from typing import Literal
 
 import msgspec
 
+from crypto_intel.contracts.rules import Family, Severity
 from streaming.transforms.bars import MINUTE_US, Partial, volatility_pct
 from streaming.transforms.rules.fired import Fired, severity_of
 from streaming.transforms.rules.market import Market
@@ -31,11 +32,13 @@ class Spike(msgspec.Struct, frozen=True):
     baseline_minutes: int
     least_minutes: int
     cooldown_s: int
+    name: str
+    severity: Severity | None = None
 
     @property
-    def name(self) -> str:
-        """Of the rule."""
-        return f"{self.measure}_spike"
+    def family(self) -> Family:
+        """Which rule it is."""
+        return "volume_spike" if self.measure == "volume" else "volatility_spike"
 
     def judge(self, market: Market, at: int) -> Iterator[Fired]:
         """Look at the minute that starts at `at`."""

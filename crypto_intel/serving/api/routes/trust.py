@@ -7,7 +7,6 @@ from typing import Annotated, Any
 
 import msgspec
 from fastapi import APIRouter, Query, Request
-from pydantic import ValidationError
 from starlette.responses import Response
 
 from crypto_intel.serving.api import describe, models, params
@@ -15,9 +14,8 @@ from crypto_intel.serving.api.access import Has, Reader
 from crypto_intel.serving.api.problems import ProblemError
 from crypto_intel.serving.api.render import MEDIA_TYPES, render, render_object
 from crypto_intel.serving.database import UnavailableError
-from crypto_intel.serving.queries import markets, trust
+from crypto_intel.serving.queries import alerts, markets, trust
 from crypto_intel.serving.queries.query import MAX_ROWS
-from streaming.settings import StreamingSettings
 
 router = APIRouter(tags=["trust"])
 SILENT_S = 120
@@ -76,29 +74,12 @@ async def get_config(request: Request, has: Has, _: Reader) -> Response:
     content = {
         "source": has.settings.source,
         "markets": (await has.cache.page(markets.symbols(), keep_s=10)).dicts(),
-        "rules": _rules(),
+        "rules": (await has.database.page(alerts.rules())).dicts(),
         "intervals": ["1m", "5m", "1h", "1d"],
         "formats": list(MEDIA_TYPES),
         "max_rows": MAX_ROWS,
     }
     return render_object(request, content)
-
-
-def _rules() -> list[dict[str, Any]]:
-    # Of the streaming application, which reads the same environment.
-    try:
-        rule = StreamingSettings().alerts
-    except ValidationError:
-        return []
-    return [
-        {
-            "rule": "price_move",
-            "threshold": rule.price_move_pct,
-            "unit": "pct",
-            "window_s": rule.price_move_window_s,
-            "cooldown_s": rule.cooldown_s,
-        }
-    ]
 
 
 def _parts(data_dir: Path) -> list[dict[str, Any]]:

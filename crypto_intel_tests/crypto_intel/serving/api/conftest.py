@@ -12,12 +12,14 @@ import psycopg
 import pytest
 from pydantic import SecretStr
 
+from crypto_intel.contracts.rules import load_alert_config
 from crypto_intel.contracts.serving import INDICATORS
 from crypto_intel.serving import keys
 from crypto_intel.stack.postgres import ensure_database, migrate
 from crypto_intel_tests.crypto_intel.serving.api.server import served, settings
 from crypto_intel_tests.streaming.sinks import rows as sample
 from streaming.sinks.postgres import PostgresSink, Upsert, record_gaps, upsert_frame
+from streaming.sinks.rules import RuleTable
 
 MINUTES = 130
 
@@ -102,6 +104,9 @@ def fill(dsn: str) -> None:
         known_at=sample.KNOWN,
     )
     sink.close()
+    table = RuleTable(SecretStr(dsn))
+    table.enter(load_alert_config().rules)
+    table.close()
     with psycopg.connect(dsn) as connection:
         record_gaps(connection, sample.gap("gap", 71, 80))
         record_gaps(connection, sample.gap("gap", 500, 500))

@@ -192,7 +192,8 @@ def test_the_ranking_is_by_what_was_asked(http: httpx.Client) -> None:
 def test_config_and_health_say_what_is_followed_and_how_it_is(http: httpx.Client) -> None:
     config = _get(http, "/config/crypto")
     assert [market["symbol"] for market in config["markets"]] == ["BTC-USDT", "ETH-USDT"]
-    assert config["rules"][0]["rule"] == "price_move"
+    rules = {rule["rule"]: (rule["threshold"], rule["unit"], rule["changed_by"]) for rule in config["rules"]}
+    assert rules["price_move"] == (0.6, "pct", "file")
     health = _get(http, "/health")
     assert (health["status"], health["database"], health["cache"]) == ("ok", True, True)
     assert {feed["symbol"]: feed["open_gaps"] for feed in health["feeds"]} == {"BTC-USDT": 1, "ETH-USDT": 0}

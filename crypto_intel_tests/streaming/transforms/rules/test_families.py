@@ -13,8 +13,10 @@ from streaming.transforms.rules.price_move import PriceMove
 from streaming.transforms.rules.spikes import Spike
 
 MOVE = PriceMove(threshold_pct=1.0, window_s=60, cooldown_s=300)
-VOLUME = Spike("volume", factor=5, baseline_minutes=30, least_minutes=10, cooldown_s=300)
-VOLATILITY = Spike("volatility", factor=4, baseline_minutes=30, least_minutes=10, cooldown_s=300)
+VOLUME = Spike("volume", factor=5, baseline_minutes=30, least_minutes=10, cooldown_s=300, name="volume_spike")
+VOLATILITY = Spike(
+    "volatility", factor=4, baseline_minutes=30, least_minutes=10, cooldown_s=300, name="volatility_spike"
+)
 NEWS = NewsMove(threshold_pct=0.5, window_s=300)
 
 
