@@ -10,6 +10,7 @@ from crypto_intel.stack.commands import main as app
 from crypto_intel.stack.inject import inject
 from crypto_intel.stack.rebuild import rebuild
 from crypto_intel.stack.record import record
+from crypto_intel.stack.rules import app as rules
 
 commands.command(epilog="`crypto-intel record --venue kraken --out captures/kraken --seconds 600`")(record)
 commands.command(epilog="`crypto-intel rebuild ingest`")(rebuild)
@@ -17,6 +18,7 @@ commands.command(epilog="`crypto-intel inject gap --symbol BTC-USDT --ids 500`")
 backfill.command(epilog="`crypto-intel backfill fred --from 1980`")(fred)
 commands.add_typer(backfill)
 commands.add_typer(keys)
+commands.add_typer(rules)
 
 if __name__ == "__main__":
     app()

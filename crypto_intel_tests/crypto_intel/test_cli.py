@@ -25,6 +25,7 @@ COMMANDS = (
     "rebuild",
     "inject",
     "keys",
+    "rules",
 )
 
 

@@ -15,15 +15,13 @@ from crypto_intel.contracts.columns import Table
 from crypto_intel.contracts.tables import BRONZE_FEED_STATUS, BRONZE_TRADES, SILVER_BARS_1M, SILVER_BARS_5M
 from streaming.sinks.delta import Lake
 from streaming.transforms.bars import FIVE_MINUTES_US
-from streaming.transforms.decode import BEATS, TRADE_EVENTS
+from streaming.transforms.from_bronze import MARKET, beat_events, trade_events
 from streaming.transforms.intervals import union
 from streaming.transforms.lost import LostIds, with_statuses
 from streaming.transforms.market import Closed, MarketState, advance_all
 
 LOOK_BACK = timedelta(days=1)
 """How far before the newest day of bronze is looked: a market that was quiet for longer has no open window."""
-
-_MARKET = pl.concat_str("venue", "symbol", separator=":").alias("market")
 
 
 class Refold:
@@ -59,33 +57,17 @@ class Refold:
         return with_statuses({}, rows.iter_rows(named=True))
 
     def _trades(self, topic: str, partition: int, until: int) -> pl.DataFrame:
-        rows = self._before(BRONZE_TRADES, topic, partition, until).select(
-            _MARKET,
-            "trade_id",
-            pl.col("price").cast(pl.Float64),
-            pl.col("quantity").cast(pl.Float64),
-            is_buy=pl.col("taker_side") == "buy",
-            is_rest=pl.col("origin") == "rest",
-            event_time=pl.col("event_time").dt.epoch("us"),
-        )
+        events = trade_events(self._before(BRONZE_TRADES, topic, partition, until))
         begin = pl.col("market").replace_strict(self._begin, default=0, return_dtype=pl.Int64)
-        return rows.filter(pl.col("event_time") >= begin).select(list(TRADE_EVENTS)).collect()
+        return events.filter(pl.col("event_time") >= begin).collect()
 
     def _beats(self, topic: str, partition: int, until: int, markets: list[str]) -> pl.DataFrame:
-        # The lake keeps a heartbeat without its symbols: it is for every market of its venue.
-        of_venue = pl.LazyFrame({"market": markets}, schema={"market": pl.String}).with_columns(
-            venue=pl.col("market").str.split(":").list.first()
-        )
-        rows = self._before(BRONZE_FEED_STATUS, topic, partition, until)
-        beats = rows.filter(pl.col("status").is_in(["heartbeat", "ended"])).select(
-            "venue", event_time=pl.col("event_time").dt.epoch("us"), ended=pl.col("status") == "ended"
-        )
-        return beats.join(of_venue, on="venue").select(list(BEATS)).collect()
+        return beat_events(self._before(BRONZE_FEED_STATUS, topic, partition, until), markets).collect()
 
     def _seen(self, market: str) -> list[tuple[int, int]]:
         # Ids of whole windows before those that are folded again: a trade of theirs that is sent once more is known.
         is_before = pl.col("window_end").dt.epoch("us") <= self._begin.get(market, -1)
-        bars = self._lake.read(SILVER_BARS_1M).filter((market == _MARKET) & is_before & (pl.col("coverage_pct") == 100))
+        bars = self._lake.read(SILVER_BARS_1M).filter((market == MARKET) & is_before & (pl.col("coverage_pct") == 100))
         ids = _recent(bars).select("first_trade_id", "last_trade_id").drop_nulls().collect()
         return union([], list(ids.iter_rows()))
 
