@@ -65,6 +65,21 @@ class Ask:
         return {**self.first(), "cursor": cursor}
 
 
+@dataclass(frozen=True)
+class Call:
+    """A request whose answer is one object, or one page."""
+
+    path: str
+    method: Literal["GET", "POST", "PATCH"] = "GET"
+    params: Mapping[str, Any] = field(default_factory=dict)
+    body: Mapping[str, Any] | None = None
+
+    def arguments(self) -> dict[str, Any]:
+        """For httpx."""
+        given = {name: text(value) for name, value in self.params.items() if value is not None}
+        return {"params": given} | ({} if self.body is None else {"json": self.body})
+
+
 def text(value: Any) -> str:
     """A parameter as it goes into the address."""
     if isinstance(value, datetime):

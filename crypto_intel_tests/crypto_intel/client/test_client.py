@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import httpx
 import polars as pl
@@ -16,6 +17,7 @@ from pydantic import SecretStr
 
 from crypto_intel.client import ApiError, AsyncCryptoIntel, CryptoIntel, follow
 from crypto_intel.client import requests as ask
+from crypto_intel.client.endpoints import Endpoints
 from crypto_intel.contracts.serving import BARS_1M, MARKET_ENRICHED
 from crypto_intel.serving import keys
 from crypto_intel_tests.crypto_intel.serving.api.server import served, settings
@@ -63,13 +65,40 @@ def test_every_method_gives_a_frame_with_types(api: str) -> None:
         assert client.health()["status"] == "ok"
 
 
-async def test_the_asynchronous_client_gives_the_same(api: str) -> None:
+def _asked(client: Any) -> dict[str, Any]:
+    """What each read gives, or an awaitable of it: the same calls for both clients."""
+    alert = "price_move:binance:BTC-USDT:0"
+    return {
+        "bars": client.bars("BTC-USDT", interval="5m"),
+        "indicators": client.indicators("BTC-USDT"),
+        "enriched": client.enriched("BTC-USDT", rows=7),
+        "as_of": client.as_of("BTC-USDT", "binance", START, "2026-11-22"),
+        "news": client.news(asset="BTC", sentiment_min=0.1),
+        "alerts": client.alerts(rule="price_move"),
+        "alert": client.alert(alert),
+        "gaps": client.gaps(state="open"),
+        "completeness": client.completeness(symbol="BTC-USDT"),
+        "macro": client.macro("CPIAUCSL", as_of="2026-10-14"),
+        "macro_series": client.macro_series(),
+        "prices": client.prices(venue="binance"),
+        "symbols": client.symbols(),
+        "ranking": client.ranking(by="volume_24h_quote", rows=2),
+        "lineage": client.lineage(alert),
+        "config": client.config(),
+    }
+
+
+async def test_both_clients_give_the_same(api: str) -> None:
+    acts = {"health", "acknowledge", "close_alert", "judge", "track", "keep", "audit"}
     with CryptoIntel(_url(api)) as plain:
-        async with AsyncCryptoIntel(_url(api)) as client:
-            one, two = await asyncio.gather(client.bars("BTC-USDT"), client.enriched("BTC-USDT"))
-            assert one.equals(plain.bars("BTC-USDT"))
-            assert two.equals(plain.enriched("BTC-USDT"))
-            assert (await client.alerts()).equals(plain.alerts())
+        expected = _asked(plain)
+    async with AsyncCryptoIntel(_url(api)) as client:
+        asked = _asked(client)
+        found = dict(zip(asked, await asyncio.gather(*asked.values()), strict=True))
+    for name, value in expected.items():
+        assert value.equals(found[name]) if isinstance(value, pl.DataFrame) else value == found[name], name
+        assert len(value) > 0, name
+    assert {*expected, *acts} == {name for name in vars(Endpoints) if not name.startswith("_")}
 
 
 def test_what_is_wrong_is_said(api: str, closed_api: str) -> None:
