@@ -43,6 +43,10 @@ class Api(BaseModel):
     origins: Names = Field(default=(), description="Web origins whose pages may use the API; others get no answer.")
     rate_per_minute: int = Field(default=1_200, ge=1, description="Requests a client; a key may have its own.")
     count_in_redis: bool = Field(default=False, description="Set it where several API processes serve one address.")
+    keep_s: float = Field(default=1.0, ge=0, le=60, description="How old an answer to a read may be; 0: none is kept.")
+    workers: int = Field(
+        default=1, ge=1, le=64, description="Processes; one serves some hundreds of requests a second."
+    )
     jwt: Jwt = Jwt()
     connections: int = Field(default=8, ge=2, le=100, description="Of PostgreSQL, at most.")
     ws_clients: int = Field(default=500, ge=1, description="WebSocket clients at once.")

@@ -1,8 +1,9 @@
-"""Load on the API: 200 requests a second over 432,000 bars, and 100 WebSocket clients at 10 updates a second.
+"""Load on the API: 200 requests a second over 432,000 bars, 100 WebSocket clients at 10 updates a second, page reads.
 
 `make load-api`, or `python -m crypto_intel_tests.benchmarks.api --seconds 30`. It starts its own PostgreSQL, Redis and
-API on free ports, fills them, and prints what readers saw. The load comes from the same machine, so it says what a
-laptop gives, not what the API could give alone; the load of the machine before the run is printed with the figures.
+API on free ports, fills them, and prints what readers saw. `--against FOLDER` starts the API of another checkout over
+the same rows and asks both in turns, so that a change is measured in one run. The load comes from the same machine, so
+it says what a laptop gives; how much of the CPU each side took is printed with the figures.
 """
 
 from __future__ import annotations
@@ -12,101 +13,66 @@ import asyncio
 import csv
 import json
 import os
+import resource
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import httpx
 import psycopg
 from pydantic import SecretStr
 from websockets.asyncio.client import connect
 
-from crypto_intel.serving import keys
-from crypto_intel.stack.ports import free_port
-from crypto_intel.stack.postgres import PostgresServer, migrate
-from crypto_intel.stack.valkey import ValkeyServer
-from crypto_intel_tests.benchmarks.api_locust import PER_USER_S, SYMBOLS
+from crypto_intel.serving.database import Database
+from crypto_intel.serving.queries import alerts, bars, macro, markets, news, trust
+from crypto_intel.serving.queries.query import MAX_ROWS, Query
+from crypto_intel_tests.benchmarks.api_ground import Ground, ground
+from crypto_intel_tests.benchmarks.api_locust import PER_USER_S
 
-_BARS = """
-INSERT INTO public.bars_1m
-SELECT 'binance', s || '-USDT', t, t + interval '1 minute', p, p * 1.001, p * 0.999, p * 1.0002, p, 2.5, 2.5 * p, 1.2,
-  10, 0.02, 0.1, n * 10 + 1, n * 10 + 10, 100, 'complete', ''
-FROM unnest(%s::text[]) s, LATERAL (
-  SELECT t, row_number() OVER (ORDER BY t) n, 100 + 10 * sin(extract(epoch FROM t) / 7000 + length(s)) p
-  FROM generate_series(timestamptz '2026-09-29 00:00+00', '2026-10-28 23:59+00', interval '1 minute') t) x
-"""
-_ROLLED = """
-INSERT INTO public.bars_5m
-SELECT venue, symbol, date_bin('5 minutes', window_start, timestamptz '1970-01-01 00:00+00'), max(window_end),
-  (array_agg(open ORDER BY window_start))[1], max(high), min(low), (array_agg(close ORDER BY window_start DESC))[1],
-  sum(volume_quote) / sum(volume_base), sum(volume_base), sum(volume_quote), sum(buy_volume_base), sum(trade_count),
-  0.1, 0.2, min(first_trade_id), max(last_trade_id), 100, 'complete', '' FROM public.bars_1m GROUP BY 1, 2, 3
-"""
-_LIVE = """
-INSERT INTO public.live_markets
-SELECT venue, symbol, close, window_end, window_start, open, high, low, close, volume_base, volume_quote, trade_count,
-  1.5, -2.5, close, now(), 'sim' FROM public.bars_1m WHERE window_start = '2026-10-28 23:59+00'
-"""
+ROUNDS = 2
+"""Of each API, in turns: what else the machine does meets both."""
+
+PAGE_READS = 15
 
 
-@contextmanager
-def _stack(folder: Path) -> Iterator[tuple[str, str, str]]:
-    # Address of the API, the database's URI, a key.
-    database = PostgresServer(folder / "postgres", free_port())
-    cache = ValkeyServer(folder / "valkey", free_port())
-    with database.start() as one, cache.start() as two:
-        one.wait_until_ready()
-        two.wait_until_ready()
-        migrate(database.dsn)
-        _fill(database.dsn)
-        key = keys.create(SecretStr(database.dsn), "load", rate_per_minute=10_000_000).get_secret_value()
-        port = free_port()
-        own = {"CRYPTO_INTEL_POSTGRES_DSN": database.dsn, "CRYPTO_INTEL_REDIS_URL": cache.url,
-               "CRYPTO_INTEL_API__PORT": str(port), "CRYPTO_INTEL_DATA_DIR": str(folder)}  # fmt: skip
-        api = subprocess.Popen([sys.executable, "-m", "crypto_intel.serving.api"], env={**os.environ, **own})
-        try:
-            _wait(f"http://127.0.0.1:{port}/api/v1/health/live")
-            yield f"http://127.0.0.1:{port}", database.dsn, key
-        finally:
-            api.terminate()
-            api.wait(20)
+@dataclass(frozen=True)
+class RestRun:
+    """One round of REST: locust's rows (the last one for all), and CPU seconds by whom."""
+
+    name: str
+    rows: list[dict[str, str]]
+    cpu_s: dict[str, float]
+
+    @property
+    def total(self) -> dict[str, str]:
+        """Figures of all requests."""
+        return self.rows[-1]
 
 
-def _fill(dsn: str) -> None:
-    with psycopg.connect(dsn, autocommit=True) as connection:
-        connection.execute(_BARS, (list(SYMBOLS),))  # type: ignore[arg-type]
-        connection.execute(_ROLLED)
-        connection.execute(_LIVE)
-        connection.execute("VACUUM ANALYZE")
-
-
-def _wait(url: str) -> None:
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        try:
-            httpx.get(url).raise_for_status()
-            return
-        except httpx.HTTPError:
-            time.sleep(0.1)
-    raise TimeoutError(f"nothing answers at {url}")
-
-
-def load_rest(url: str, key: str, rate: float, seconds: int, folder: Path) -> list[dict[str, str]]:
-    """Ask with locust at this rate; its rows of figures, the last one for all."""
+def load_rest(at: Ground, name: str, rate: float, seconds: int) -> RestRun:
+    """Ask one API with locust at this rate."""
     users = round(rate / PER_USER_S)
+    prefix = at.folder / "load"
     command = [
         sys.executable, "-m", "locust", "-f", str(Path(__file__).with_name("api_locust.py")), "--headless",
-        "--host", url, "--users", str(users), "--spawn-rate", str(users), "--run-time", f"{seconds}s",
-        "--csv", str(folder / "load"), "--only-summary", "--loglevel", "WARNING", "--reset-stats",
+        "--host", at.apis[name], "--users", str(users), "--spawn-rate", str(users), "--run-time", f"{seconds}s",
+        "--csv", str(prefix), "--only-summary", "--loglevel", "WARNING", "--reset-stats",
     ]  # fmt: skip
-    subprocess.run(command, env={**os.environ, "LOAD_KEY": key}, check=False, stdout=subprocess.DEVNULL)
-    with (folder / "load_stats.csv").open() as file:
-        return list(csv.DictReader(file))
+    before = {"api": at.cpu_s(name), "postgres": at.cpu_s("postgres"), "load generator": _children_s()}
+    subprocess.run(command, env={**os.environ, "LOAD_KEY": at.key}, check=False, capture_output=True)
+    after = {"api": at.cpu_s(name), "postgres": at.cpu_s("postgres"), "load generator": _children_s()}
+    with Path(f"{prefix}_stats.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    return RestRun(name, rows, {who: after[who] - before[who] for who in before})
+
+
+def _children_s() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 async def load_live(url: str, dsn: str, key: str, *, clients: int, rate: float, seconds: float) -> list[float]:
@@ -120,10 +86,12 @@ async def load_live(url: str, dsn: str, key: str, *, clients: int, rate: float, 
         async with connect(address, additional_headers=headers, compression=None) as socket:
             await socket.send('{"op":"subscribe","channels":["prices"],"symbols":["BTC-USDT"]}')
             while not stop.is_set():
-                message = json.loads(await asyncio.wait_for(socket.recv(), 30))
+                text = await asyncio.wait_for(socket.recv(), 30)
+                received_at = time.time()
+                message = json.loads(text)
                 if message["type"] == "price":
                     written = datetime.fromisoformat(message["data"]["updated_at"]).timestamp()
-                    delays.append((time.time() - written) * 1000)
+                    delays.append((received_at - written) * 1000)
 
     tasks = [asyncio.create_task(follow()) for _ in range(clients)]
     await asyncio.sleep(3)
@@ -150,26 +118,109 @@ async def _move(dsn: str, rate: float, seconds: float) -> None:
             )
 
 
+def page_queries() -> Iterator[tuple[str, Query]]:
+    """What the dashboard's pages ask for, with its default ranges."""
+    end = datetime(2026, 10, 29, tzinfo=UTC)
+
+    def of(days: int) -> bars.Range:
+        return bars.Range("BTC-USDT", "binance", end - timedelta(days=days), end, "asc", MAX_ROWS)
+
+    yield "market: prices", markets.prices()
+    yield "market: markets", markets.symbols()
+    yield "market: 1 day of minutes", bars.bars("1m", of(1))
+    yield "market: 7 days of 5 minutes", bars.bars("5m", of(7))
+    yield "market: 30 days of hours", bars.bars("1h", of(30))
+    yield "market: news", news.articles(news.NewsFilter("BTC", start=end - timedelta(days=7), order="asc", limit=500))
+    yield "movers: ranking", markets.ranking("change_24h_pct", limit=1_000)
+    yield "movers: 72 hours", bars.bars("1h", bars.Range("BTC-USDT", limit=72))
+    yield "movers: 31 days", bars.bars("1d", bars.Range("BTC-USDT", limit=31))
+    yield "news: articles", news.articles(news.NewsFilter(limit=200))
+    yield "news: sentiment", news.sentiment_by_hour(None, end - timedelta(days=7), end)
+    yield "alerts: list", alerts.alerts(alerts.AlertFilter(limit=500))
+    yield "macro: series", macro.series()
+    yield "macro: a year of days", bars.bars("1d", bars.Range("BTC-USDT", limit=366))
+    yield "trust: completeness", trust.completeness()
+    yield "trust: 8 days of it", trust.completeness(end=end)
+    yield "trust: feeds", trust.feeds()
+    yield "trust: gaps", trust.gaps(trust.GapFilter(limit=500))
+    yield "trust: counts", trust.counts()
+
+
+def time_pages(dsn: str) -> list[tuple[str, int, float, float]]:
+    """Each query of the pages: name, rows, median and longest of some reads in ms; the first read is left out."""
+    database = Database(SecretStr(dsn), connections=1)
+    found = []
+    for name, query in page_queries():
+        took, rows = [], 0
+        for _ in range(PAGE_READS + 1):
+            began = time.perf_counter()
+            rows = len(database.page(query).rows)
+            took.append((time.perf_counter() - began) * 1000)
+        took = sorted(took[1:])
+        found.append((name, rows, took[len(took) // 2], took[-1]))
+    database.close()
+    return found
+
+
 def main() -> None:
-    """Run both loads and print their figures as Markdown."""
+    """Run all loads and print their figures as Markdown."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=int, default=30)
     parser.add_argument("--rate", type=float, default=200)
     parser.add_argument("--clients", type=int, default=100)
+    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--against", type=Path, help="A checkout whose API is asked too, in turns.")
     chosen = parser.parse_args()
-    before = os.getloadavg()[0]
-    with tempfile.TemporaryDirectory() as name, _stack(Path(name)) as (url, dsn, key):
-        rows = load_rest(url, key, chosen.rate, chosen.seconds, Path(name))
-        delays = asyncio.run(load_live(url, dsn, key, clients=chosen.clients, rate=10, seconds=chosen.seconds))
-    print(f"load of the machine before: {before:.1f} on {os.cpu_count()} cores\n")  # noqa: T201
-    print("| request | requests | failures | a second | p50 ms | p95 ms | p99 ms |\n|---|---|---|---|---|---|---|")  # noqa: T201
-    for row in rows:
-        told = [row["Name"], row["Request Count"], row["Failure Count"], f"{float(row['Requests/s']):.1f}"]
-        print("| " + " | ".join([*told, row["50%"], row["95%"], row["99%"]]) + " |")  # noqa: T201
-    got = len(delays) / (chosen.clients * 10 * chosen.seconds)
-    p50, p99 = (delays[int(len(delays) * share)] for share in (0.5, 0.99))
-    print(f"\n{chosen.clients} clients, 10 updates a second: {100 * got:.1f} % arrived one by one, "  # noqa: T201
-          f"p50 {p50:.0f} ms, p99 {p99:.0f} ms, longest {delays[-1]:.0f} ms")  # fmt: skip
+    checkouts: dict[str, Path | None] = {"before": chosen.against.resolve()} if chosen.against else {}
+    checkouts["now"] = None
+    say = print
+    say(f"load of the machine before: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores\n")
+    with tempfile.TemporaryDirectory() as name, ground(Path(name), checkouts, chosen.workers) as at:
+        rounds = ROUNDS if chosen.against else 1
+        runs = [load_rest(at, api, chosen.rate, chosen.seconds) for _ in range(rounds) for api in checkouts]
+        live = {
+            api: asyncio.run(load_live(at.apis[api], at.dsn, at.key, clients=chosen.clients, rate=10,
+                                       seconds=chosen.seconds))
+            for api in checkouts
+        }  # fmt: skip
+        pages = time_pages(at.dsn)
+    say(_rest_table(runs))
+    say(_live_lines(live, chosen.clients * 10 * chosen.seconds))
+    say(_pages_table(pages))
+
+
+def _rest_table(runs: list[RestRun]) -> str:
+    lines = ["| api | request | requests | failures | a second | p50 ms | p95 ms | p99 ms |", "|---" * 8 + "|"]
+    for run in runs:
+        for row in run.rows if len(runs) == 1 else [run.total]:
+            told = [
+                run.name,
+                row["Name"],
+                row["Request Count"],
+                row["Failure Count"],
+                f"{float(row['Requests/s']):.1f}",
+            ]
+            lines.append("| " + " | ".join([*told, row["50%"], row["95%"], row["99%"]]) + " |")
+    lines += ["", "| api | CPU ms a request: api | postgres | load generator |", "|---" * 4 + "|"]
+    for run in runs:
+        count = max(1, int(run.total["Request Count"]))
+        parts = [f"{1000 * used / count:.2f}" for used in run.cpu_s.values()]
+        lines.append("| " + " | ".join([run.name, *parts]) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _live_lines(live: dict[str, list[float]], meant: int) -> str:
+    lines = ["| api | updates that arrived one by one | p50 ms | p99 ms | longest ms |", "|---" * 5 + "|"]
+    for name, delays in live.items():
+        p50, p99 = (delays[int(len(delays) * share)] for share in (0.5, 0.99))
+        lines.append(f"| {name} | {100 * len(delays) / meant:.1f} % | {p50:.0f} | {p99:.0f} | {delays[-1]:.0f} |")
+    return "\n".join(lines) + "\n"
+
+
+def _pages_table(pages: list[tuple[str, int, float, float]]) -> str:
+    lines = ["| page: query | rows | median ms | longest ms |", "|---" * 4 + "|"]
+    lines += [f"| {name} | {rows} | {median:.1f} | {longest:.1f} |" for name, rows, median, longest in pages]
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":

@@ -4,24 +4,28 @@ from __future__ import annotations
 
 import os
 import random
+from typing import ClassVar
+from urllib.parse import urlencode
 
-from locust import HttpUser, constant_throughput, task
+import gevent
+from locust import FastHttpUser, constant_throughput, task
 
 SYMBOLS = ("BTC", "ETH", "SOL", "XRP", "ADA", "DOGE", "BNB", "LTC", "DOT", "AVAX")
 PER_USER_S = 4.0
 
 
-class Reader(HttpUser):  # type: ignore[misc]
-    """Asks four times a second, whatever the answers take."""
+class Reader(FastHttpUser):  # type: ignore[misc]
+    """Asks four times a second, whatever the answers take. Its client takes a fifth of the CPU of the usual one."""
 
     wait_time = constant_throughput(PER_USER_S)
+    default_headers: ClassVar = {"Authorization": f"Bearer {os.environ.get('LOAD_KEY', '')}"}
 
     def on_start(self) -> None:
-        """Each reader sends the key."""
-        self.client.headers["Authorization"] = f"Bearer {os.environ['LOAD_KEY']}"
+        """Readers begin at different moments: together they would ask in bursts of fifty, four times a second."""
+        gevent.sleep(random.uniform(0, 1 / PER_USER_S))
 
     def _get(self, path: str, name: str, **params: object) -> None:
-        self.client.get(f"/api/v1{path}", params=params, name=name)
+        self.client.get(f"/api/v1{path}?{urlencode(params)}", name=name)
 
     def _symbol(self) -> str:
         return f"{random.choice(SYMBOLS)}-USDT"

@@ -1,22 +1,32 @@
-"""Serve the API: `python -m crypto_intel.serving.api`. One process; its address is a setting."""
+"""Serve the API: `python -m crypto_intel.serving.api`. One process, or several of one address; both are settings."""
 
 from __future__ import annotations
 
 import uvicorn
+from fastapi import FastAPI
 
 from crypto_intel.serving.api.app import create_app
 from crypto_intel.serving.settings import ServingSettings
 from streaming.log import configure_log
 
 
-def main() -> None:
-    """Serve until told to stop."""
+def make_app() -> FastAPI:
+    """The app on the settings of the environment: what each process makes for itself."""
     settings = ServingSettings()
     configure_log(json=settings.log_json)
+    return create_app(settings)
+
+
+def main() -> None:
+    """Serve until told to stop."""
+    wanted = ServingSettings().api
     uvicorn.run(
-        create_app(settings),
-        host=settings.api.host,
-        port=settings.api.port,
+        # By name where several processes make it; one makes it here, where what is wrong shows at once.
+        make_app() if wanted.workers == 1 else "crypto_intel.serving.api.__main__:make_app",
+        factory=wanted.workers > 1,
+        workers=wanted.workers,
+        host=wanted.host,
+        port=wanted.port,
         loop="uvloop",
         http="httptools",
         access_log=False,  # addresses may hold what people search for

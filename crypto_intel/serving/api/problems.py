@@ -9,9 +9,10 @@ from typing import Any
 import msgspec
 import psycopg
 import structlog
-from fastapi import FastAPI, Request
+from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.requests import Request
 from starlette.responses import Response
 
 from crypto_intel.serving.database import UnavailableError
@@ -55,11 +56,16 @@ def respond(request: Request, problem: ProblemError) -> Response:
     return Response(msgspec.json.encode(body), problem.status, headers, MEDIA_TYPE)
 
 
+def answer_to(request: Request, error: Exception) -> Response:
+    """The answer to an error that the app knows."""
+    return respond(request, _translate(error))
+
+
 def install(app: FastAPI) -> None:
     """Make every error of the app a problem."""
 
     async def of_ours(request: Request, error: Exception) -> Response:
-        return respond(request, _translate(error))
+        return answer_to(request, error)
 
     kinds: tuple[type[Exception], ...] = (
         ProblemError,

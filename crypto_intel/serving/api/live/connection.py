@@ -234,7 +234,8 @@ class Connection:
         outbox = self._listener.outbox
         while True:
             try:
-                await asyncio.wait_for(outbox.wake.wait(), HEARTBEAT_S)
+                async with asyncio.timeout(HEARTBEAT_S):
+                    await outbox.wake.wait()
             except TimeoutError:
                 await self._send(message("heartbeat", seq=self._hub.seq, fresh=self._hub.is_fresh, time=_now()))
             if outbox.overflowed:
@@ -246,7 +247,8 @@ class Connection:
 
     async def _send(self, text: str) -> None:
         try:
-            await asyncio.wait_for(self._socket.send_text(text), SEND_S)
+            async with asyncio.timeout(SEND_S):  # no task of its own: this runs a thousand times a second
+                await self._socket.send_text(text)
         except TimeoutError:
             raise ClosedError(_TOO_SLOW, "too slow: come back with your last seq") from None
         except RuntimeError:  # Starlette's word for a socket that is closed already

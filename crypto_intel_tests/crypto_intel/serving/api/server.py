@@ -23,7 +23,7 @@ JWT_SECRET = secrets.token_hex(32)
 
 def settings(dsn: str, data_dir: Path, redis_url: str | None = None, **api: Any) -> ServingSettings:
     """Settings of an API on a free port; reads need a key unless `open_reads` is given."""
-    wanted = {"port": free_port(), "rate_per_minute": 1_000_000, "jwt": {"secret": JWT_SECRET}, **api}
+    wanted = {"port": free_port(), "rate_per_minute": 1_000_000, "jwt": {"secret": JWT_SECRET}, "keep_s": 0, **api}
     return ServingSettings(
         postgres_dsn=SecretStr(dsn),
         redis_url=SecretStr(redis_url) if redis_url else None,
