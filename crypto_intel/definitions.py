@@ -13,7 +13,7 @@ from typing import Any
 import dagster as dg
 
 from crypto_intel.automation import SENSORS
-from crypto_intel.jobs import JOBS
+from crypto_intel.jobs import JOBS, SCHEDULES
 from crypto_intel.macro_automation import MACRO_SENSORS
 from crypto_intel.rebuilding import late_trades_sensor
 from crypto_intel.resources.delta_io import DeltaIOManager
@@ -48,6 +48,7 @@ def build_defs(*, resource_overrides: Mapping[str, Any] | None = None) -> dg.Def
     bound = dg.Definitions(
         resources={**default_resources(), **(resource_overrides or {})},
         jobs=JOBS,
+        schedules=SCHEDULES,
         sensors=[*SENSORS, *MACRO_SENSORS, late_trades_sensor],
         # One process a run: a process a step would load Polars, Dagster and Spark's client once for each asset.
         executor=dg.in_process_executor,

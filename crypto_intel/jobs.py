@@ -59,6 +59,7 @@ HOUR_ASSETS = [
     dg.AssetKey(["publish", "bars_1h"]),
     dg.AssetKey(["publish", "indicators"]),
     dg.AssetKey(["publish", "market_summary"]),
+    dg.AssetKey(["publish", "quotes"]),
 ]
 DAY_ASSETS = [key_of(GOLD_BARS_1D), dg.AssetKey(["publish", "bars_1d"])]
 MACRO_ASSETS = [key_of(MACRO_FRED_OBSERVATIONS), dg.AssetKey(["publish", "macro_observations"])]
@@ -124,4 +125,19 @@ calendar_job = dg.define_asset_job(
     tags=RETRY_CRASHES,
     description="What FRED says of its series, and the days on which their releases come out.",
 )
-JOBS = [hour_job, day_job, macro_job, features_job, calendar_job]
+retention_job = dg.define_asset_job(
+    "retention",
+    dg.AssetSelection.assets(dg.AssetKey(["publish", "retention"])),
+    tags=RETRY_CRASHES,
+    description="Drops served rows that are older than people want them.",
+)
+retention_schedule = dg.ScheduleDefinition(
+    name="retention_schedule",
+    job=retention_job,
+    cron_schedule="20 3 * * *",
+    execution_timezone="UTC",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+    description="Once a day, when little else is asked for.",
+)
+JOBS = [hour_job, day_job, macro_job, features_job, calendar_job, retention_job]
+SCHEDULES = [retention_schedule]

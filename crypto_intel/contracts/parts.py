@@ -15,7 +15,10 @@ quiet: the feed was up and nothing traded."""
 GAP_STATES = ("open", "repaired", "unrecoverable")
 """open: ids are missing that may still come. repaired: every id is here. unrecoverable: what is missing never will."""
 
-VENUES = ("binance", "kraken", "coingecko", "newsapi", "rss", "fred", "alphavantage")
+TRADE_VENUES = ("binance", "kraken")
+"""Venues whose trades are streamed; each has a producer of its own, and its markets stand in public.coins."""
+
+VENUES = (*TRADE_VENUES, "coingecko", "newsapi", "rss", "fred", "alphavantage")
 
 
 def column(name: str, type_: str, doc: str, **more: object) -> Column:

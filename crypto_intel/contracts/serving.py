@@ -177,6 +177,19 @@ FEEDS = ServedTable(
     "event_time",
 )
 GAPS = _mirror(SILVER_GAPS, "gaps", SILVER_GAPS.doc)
+QUOTES = _mirror(derived.SILVER_QUOTES, "quotes", derived.SILVER_QUOTES.doc)
+COINS = ServedTable(
+    "coins",
+    "Markets that are followed, or were. Producers look here every few seconds, and subscribe anew when it changes.",
+    (
+        *_MARKET,
+        _c("is_tracked", "boolean", "Whether its trades are taken now. What was taken before stays."),
+        _c("note", "string", "Why, in people's words; may be empty."),
+        _c("changed_at", "timestamp", "When the row was last changed (wall clock)."),
+    ),
+    ("venue", "symbol"),
+    "changed_at",
+)
 
 SERVED: dict[str, ServedTable] = {
     table.name: table
@@ -198,6 +211,8 @@ SERVED: dict[str, ServedTable] = {
         BARS_1D,
         INDICATORS,
         MARKET_SUMMARY,
+        QUOTES,
+        COINS,
     )
 }
 """Every served table by name."""

@@ -17,6 +17,7 @@ from pydantic import SecretStr
 from crypto_intel.serving.queries.query import Page, Query, Row, page_of
 
 ROLE = "ci_api"
+ADMIN_ROLE = "ci_admin"
 STATEMENT_S = 5
 """Longest statement. The slowest one that was measured takes 0.2 s (8 days of completeness of ten markets)."""
 
@@ -94,6 +95,14 @@ class AsyncDatabase:
                 yield connection
         except (psycopg.OperationalError, PoolTimeout) as error:
             raise UnavailableError(type(error).__name__) from error
+
+    @asynccontextmanager
+    async def administering(self, actor: str) -> AsyncIterator[psycopg.AsyncConnection[Row]]:
+        """A transaction that may change what people set, as the role ci_admin; ops.audit keeps who it was."""
+        async with self.writing() as connection:
+            await connection.execute(f"SET LOCAL ROLE {ADMIN_ROLE}".encode())
+            await connection.execute("SELECT set_config('crypto_intel.actor', %s, true)", (actor,))
+            yield connection
 
     async def _fetch(self, query: Query) -> list[Row]:
         async with self._pool.connection() as connection:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from crypto_intel.contracts.parts import TRADE_VENUES
 from crypto_intel.stack.errors import StackError
 from crypto_intel.stack.state import StackState
 
 NEWS = ("newsapi", "rss")
 POLLED = (*NEWS, "coingecko", "alphavantage")
-TRADES = ("binance", "kraken")
+TRADES = TRADE_VENUES
 
 SIMULATED_RSS = {
     "herald": "Simulated Herald",

@@ -249,6 +249,15 @@ class TradeFeed:
             for task in done:
                 task.result()
 
+    async def flush(self) -> None:
+        """Return when Kafka has what was written.
+
+        Raises:
+            FatalError: something could not be delivered.
+        """
+        self._quotes.flush()
+        await self._sink.flush()
+
     def check(self) -> None:
         """Forget finished repairs; raises what ended them."""
         for task in [task for task in self._repairs if task.done()]:

@@ -98,6 +98,9 @@ class ProducerSettings(Settings):
     """Everything that a producer reads."""
 
     clock_url: str | None = Field(default=None, description="Serves the platform clock; unset: system time.")
+    coins_look_s: float = Field(
+        default=2.0, gt=0, description="Between two looks at the tracked markets in PostgreSQL."
+    )
     binance: Binance = Binance()
     kraken: Kraken = Kraken()
     quotes_interval_s: float = Field(default=1.0, ge=0, description="A quote a market and kind in so long; 0: all.")

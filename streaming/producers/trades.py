@@ -14,6 +14,7 @@ from streaming.errors import FatalError
 from streaming.producers import binance, kraken
 from streaming.producers.binance import Binance
 from streaming.producers.binance_rest import BinanceRest
+from streaming.producers.coins import Coins
 from streaming.producers.connection import Connection
 from streaming.producers.feed import TradeFeed
 from streaming.producers.http import VenueHttp
@@ -83,19 +84,77 @@ async def run_kraken(settings: ProducerSettings) -> None:
 
 async def _run(settings: ProducerSettings, name: str) -> None:
     maker = maker_of(settings, name)
-    topic = settings.topics.trades
+    coins = Coins(name, maker.options.markets, settings.postgres_dsn, settings.coins_look_s)
 
     async def known(symbols: list[str]) -> dict[str, Mark]:
-        return await asyncio.to_thread(last_trades, settings.kafka, topic, name, symbols)
+        return await asyncio.to_thread(last_trades, settings.kafka, settings.topics.trades, name, symbols)
 
     async with (
-        open_sink(settings, topic, name) as sink,
+        open_sink(settings, settings.topics.trades, name) as sink,
         open_http(maker.rest_url, maker.key_header, maker.key) as http,
     ):
         clock = await open_clock(settings, http)
-        feed, venue = await prepare_feed(settings, maker, sink, clock, rest=maker.rest(http), known=known)
-        await stream(settings, maker.options, feed, venue)
+        rest = maker.rest(http)
+        try:
+            while not await stream_wanted(settings, maker, coins, sink=sink, clock=clock, rest=rest, known=known):
+                pass
+        finally:
+            coins.close()
     await asyncio.Event().wait()
+
+
+async def stream_wanted(
+    settings: ProducerSettings,
+    maker: Maker,
+    coins: Coins,
+    *,
+    sink: EventSink,
+    clock: PlatformClock,
+    rest: VenueRest,
+    known: LastTrades,
+) -> bool:
+    """Stream the markets that are wanted now; True at the end of a recording, False when others are wanted.
+
+    Raises:
+        FatalError: the venue offers none of them, or an event could not be delivered.
+    """
+    wanted = await coins.wanted()
+    changed = asyncio.create_task(coins.changed(wanted))
+    try:
+        if not wanted:
+            log.warning("no market is tracked", venue=maker.name)
+            await changed
+            return False
+        feed, venue = await prepare_feed(settings, maker, sink, clock, rest=rest, known=known, wanted=wanted)
+        return await _stream_until(changed, settings, maker.options, feed, venue)
+    finally:
+        changed.cancel()
+        await asyncio.gather(changed, return_exceptions=True)
+
+
+async def _stream_until(
+    changed: asyncio.Task[None], settings: ProducerSettings, limits: VenueSettings, feed: TradeFeed, venue: Venue
+) -> bool:
+    """Keep the connection until the recording ends (True) or other markets are wanted (False).
+
+    The feed of these markets then begins where this one stopped, as after a restart: by the ids in Kafka.
+
+    Raises:
+        FatalError: an event could not be delivered.
+    """
+    streaming = asyncio.create_task(stream(settings, limits, feed, venue))
+    try:
+        await asyncio.wait({streaming, changed}, return_when=asyncio.FIRST_COMPLETED)
+        if streaming.done():
+            streaming.result()
+            return True
+        changed.result()
+    finally:
+        streaming.cancel()
+        await asyncio.gather(streaming, return_exceptions=True)
+    await feed.settle()  # what is being fetched is fetched, so that the next feed finds it in Kafka
+    await feed.flush()
+    return False
 
 
 async def prepare_feed(
@@ -106,17 +165,21 @@ async def prepare_feed(
     *,
     rest: VenueRest,
     known: LastTrades,
+    wanted: list[str] | None = None,
 ) -> tuple[TradeFeed, Venue]:
     """A feed that knows which symbols the venue offers and where an earlier run stopped.
+
+    Args:
+        wanted: markets to take; None: those of the settings.
 
     Raises:
         FatalError: the venue offers none of the symbols.
     """
-    wanted = maker.options.markets
+    wanted = maker.options.markets if wanted is None else wanted
     waiting = Voice(maker.name, sink, clock)
     markets = await patiently(maker.name, lambda: rest.offered(wanted), waiting.disconnected)
     if not markets:
-        raise FatalError(f"{maker.name} offers none of {maker.options.symbols}")
+        raise FatalError(f"{maker.name} offers none of {','.join(wanted)}")
     last = await patiently("Kafka", lambda: known(list(markets.values())))
     venue = maker.venue(markets)
     feed = TradeFeed(settings, sink, clock, venue, rest, heartbeat_s=maker.options.heartbeat_s, last=last)

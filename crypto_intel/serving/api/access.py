@@ -8,6 +8,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request, Security
 from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
+from starlette.datastructures import Headers
 
 from crypto_intel.serving.api.auth import Caller, Gate
 from crypto_intel.serving.api.cache import Cache
@@ -53,20 +54,42 @@ async def identify(has: Services, credential: str | None, address: str) -> Calle
         raise
 
 
+async def admit(request: Request, has: Services, scope: str) -> Caller:
+    """Who asks, counted once a request however often it is asked for; may they?
+
+    Raises:
+        ProblemError: 401, 403 or 429.
+        UnavailableError: keys cannot be looked up now.
+    """
+    caller: Caller | None = getattr(request.state, "caller", None)
+    if caller is None:
+        address = request.client.host if request.client else "unknown"
+        caller = await identify(has, credential_of(request.headers), address)
+        request.state.headers = await has.limiter.take(caller)
+        request.state.caller = caller
+    if not caller.may(scope):
+        raise ProblemError(403, "forbidden", f"the scope '{scope}' is needed; this has: {_names(caller)}")
+    return caller
+
+
+def credential_of(headers: Headers) -> str | None:
+    """What the headers hold. An empty or unknown credential is a bad one, never none at all."""
+    given = headers.get("authorization")
+    if given is None:
+        return headers.get("x-api-key")
+    kind, _, token = given.partition(" ")
+    return token if kind.lower() == "bearer" and token else given
+
+
 def _needs(scope: str) -> Callable[..., Awaitable[Caller]]:
+    # The two schemes are named for the description; `credential_of` reads the headers.
     async def allowed(
         request: Request,
         has: Has,
-        bearer: Annotated[HTTPAuthorizationCredentials | None, Security(_BEARER)],
-        key: Annotated[str | None, Security(_HEADER)],
+        _bearer: Annotated[HTTPAuthorizationCredentials | None, Security(_BEARER)],
+        _key: Annotated[str | None, Security(_HEADER)],
     ) -> Caller:
-        # An empty or unknown one is a bad one, never none at all.
-        credential = bearer.credentials if bearer else request.headers.get("authorization", key)
-        caller = await identify(has, credential, request.client.host if request.client else "unknown")
-        request.state.headers = await has.limiter.take(caller)
-        if not caller.may(scope):
-            raise ProblemError(403, "forbidden", f"the scope '{scope}' is needed; this has: {_names(caller)}")
-        return caller
+        return await admit(request, has, scope)
 
     return allowed
 
@@ -77,3 +100,4 @@ def _names(caller: Caller) -> str:
 
 Reader = Annotated[Caller, Depends(_needs("read"))]
 Judge = Annotated[Caller, Depends(_needs("alerts"))]
+Admin = Annotated[Caller, Depends(_needs("admin"))]

@@ -4,22 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date, datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from crypto_intel.contracts.columns import Column
+from crypto_intel.contracts.parts import TRADE_VENUES
+from crypto_intel.contracts.rules import SEVERITIES
 from crypto_intel.contracts.serving import (
     ALERT_RULES,
     ARTICLES,
     BARS_1M,
+    COINS,
     FEEDS,
     GAPS,
     INDICATORS,
     LIVE_MARKETS,
     MARKET_ENRICHED,
 )
+from crypto_intel.contracts.symbols import SYMBOL_PATTERN
+from crypto_intel.serving.api.params import TABLE_PATTERN
 from crypto_intel.serving.queries.alerts import ACTION_COLUMNS, ALERT_COLUMNS
+from crypto_intel.serving.queries.config import AUDIT_COLUMNS, RETENTION_COLUMNS
 from crypto_intel.serving.queries.macro import MACRO_COLUMNS, SERIES_COLUMNS
 from crypto_intel.serving.queries.markets import RANKING_COLUMNS, SYMBOL_COLUMNS
 from crypto_intel.serving.queries.trust import COMPLETENESS_COLUMNS, FEED_COLUMNS, STREAM_COLUMNS
@@ -94,6 +100,9 @@ MacroSeries = model_of("MacroSeries", SERIES_COLUMNS, "A series.")
 Feed = model_of("Feed", FEED_COLUMNS, "A market's feed.")
 Rule = model_of("Rule", ALERT_RULES.columns, ALERT_RULES.doc)
 Source = model_of("Source", FEEDS.columns, FEEDS.doc)
+Coin = model_of("Coin", COINS.columns, COINS.doc)
+Retention = model_of("Retention", RETENTION_COLUMNS, "How long a table's rows are kept.")
+Change = model_of("Change", AUDIT_COLUMNS, "A change of what people set.")
 Stream = model_of("Stream", STREAM_COLUMNS, "A streaming query's progress.")
 
 
@@ -148,10 +157,50 @@ class CryptoConfig(Strict):
 
     source: str
     markets: list[Market]  # type: ignore[valid-type]
+    coins: list[Coin] = Field(description="What producers take now, or took.")  # type: ignore[valid-type]
     rules: list[Rule]  # type: ignore[valid-type]
+    retention: list[Retention]  # type: ignore[valid-type]
     intervals: list[str]
     formats: list[str]
     max_rows: int = Field(description="Rows of a page at most.")
+
+
+class CoinChange(Strict):
+    """A market to follow, or to let go."""
+
+    venue: Literal[TRADE_VENUES] = Field(examples=["binance"])  # type: ignore[valid-type]
+    symbol: str = Field(pattern=SYMBOL_PATTERN, max_length=26, examples=["BTC-USDT"])
+    is_tracked: bool = Field(default=True, description="false: producers let it go.")
+    note: str = Field(default="", max_length=1000, pattern=r"^[^\x00]*$", examples=["asked for by research"])
+
+
+class RetentionChange(Strict):
+    """How long a table's rows are kept from now on."""
+
+    table_name: str = Field(pattern=TABLE_PATTERN, examples=["public.quotes"])
+    keep_days: int = Field(ge=1, le=36_500, examples=[90])
+
+
+class RuleChange(Strict):
+    """An alert rule as it is to be; what is left out, or null, stays as it is."""
+
+    rule: str = Field(pattern=r"^[a-z][a-z0-9_]{0,39}$", examples=["price_move"])
+    enabled: bool | None = None
+    threshold: float | None = Field(default=None, ge=0, le=3_600, examples=[0.8])
+    window_s: int | None = Field(default=None, ge=10, le=3_600)
+    baseline_minutes: int | None = Field(default=None, ge=5, le=240)
+    least_minutes: int | None = Field(default=None, ge=3, le=240)
+    cooldown_s: int | None = Field(default=None, ge=0, le=86_400)
+    severity: Literal[SEVERITIES] | None = None  # type: ignore[valid-type]
+    markets: list[Annotated[str, Field(pattern=r"^[\x21-\x7e]{1,80}$")]] | None = Field(default=None, max_length=100)
+
+
+class ConfigChange(Strict):
+    """What is to change; what is not named stays."""
+
+    coins: list[CoinChange] = Field(default_factory=list, max_length=100)
+    rules: list[RuleChange] = Field(default_factory=list, max_length=100)
+    retention: list[RetentionChange] = Field(default_factory=list, max_length=100)
 
 
 class Judgement(Strict):

@@ -16,6 +16,7 @@ from crypto_intel.serving.queries.query import MAX_ROWS, Order
 
 Format = Literal["json", "csv", "parquet", "arrow"]
 FIRST_YEAR, LAST_YEAR = 1970, 2100
+TABLE_PATTERN = r"^[a-z_]{1,60}\.[a-z0-9_]{1,60}$"
 
 
 def _sane_time(moment: datetime) -> datetime:
@@ -159,6 +160,14 @@ class GapsParams(Paged):
     symbol: SymbolName | None = None
     venue: Venue | None = None
     state: Literal[GAP_STATES] | None = None  # type: ignore[valid-type]
+    limit: Limit = 100
+
+
+class AuditParams(Paged):
+    """Of /config/audit."""
+
+    table_name: Annotated[str, Field(pattern=TABLE_PATTERN, examples=["public.coins"])] | None = None
+    actor: Annotated[str, Field(max_length=200, pattern=r"^[\x20-\x7e]+$")] | None = None
     limit: Limit = 100
 
 

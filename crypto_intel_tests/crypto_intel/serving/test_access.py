@@ -157,7 +157,8 @@ def test_a_project_that_opens_public_by_default_stays_closed(project_dsn: str, f
             "SELECT c.relname, r.rolname, p.privilege FROM pg_class c, "
             "  (VALUES ('anon'), ('authenticated')) AS r(rolname), "
             "  (VALUES ('SELECT'), ('INSERT'), ('UPDATE'), ('DELETE'), ('TRUNCATE'), ('TRIGGER')) AS p(privilege) "
-            "WHERE c.relnamespace IN ('public'::regnamespace, 'ops'::regnamespace) AND c.relkind = 'r' "
+            "WHERE c.relnamespace IN ('public'::regnamespace, 'ops'::regnamespace, 'partitions'::regnamespace) "
+            "AND c.relkind IN ('r', 'p') "
             "AND has_table_privilege(r.rolname, c.oid, p.privilege)"
         ).fetchall()
         callable_by = connection.execute(

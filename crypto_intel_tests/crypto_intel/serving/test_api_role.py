@@ -11,7 +11,7 @@ from pydantic import SecretStr
 
 from crypto_intel.contracts.serving import SERVED
 from crypto_intel.serving.database import Database, UnavailableError
-from crypto_intel.serving.queries import alerts, bars, macro, markets, news, trust
+from crypto_intel.serving.queries import alerts, bars, config, macro, markets, news, trust
 from crypto_intel.serving.queries.query import Query
 from crypto_intel_tests.streaming.sinks import rows as sample
 from streaming.sinks.postgres import PostgresSink
@@ -19,7 +19,15 @@ from streaming.sinks.postgres import PostgresSink
 pytestmark = pytest.mark.stack
 
 _WRITABLE = {("public", "alerts", "UPDATE"), ("ops", "alert_actions", "INSERT")}
-_READABLE_OF_OURS = {"alert_actions", "alert_feed", "api_keys", "market_enriched_revisions", "stream_progress"}
+_READABLE_OF_OURS = {
+    "alert_actions",
+    "alert_feed",
+    "api_keys",
+    "audit",
+    "market_enriched_revisions",
+    "retention",
+    "stream_progress",
+}
 
 
 @pytest.fixture(scope="module")
@@ -82,6 +90,7 @@ _EVERY_QUERY = [
     alerts.alert("a"), alerts.alerts_after(0), alerts.newest_alerts(), alerts.actions("a"), alerts.enriched_of("a"),
     alerts.bars_of("a"), trust.gaps(trust.GapFilter(state="open")), trust.completeness(), trust.feeds(),
     trust.sources(), trust.streams(), trust.counts(), macro.series(), macro.observations("X", as_of=_START.date()),
+    config.coins(), config.retention(), config.audit(config.AuditFilter("public.coins", "key:1", _START, _END)),
 ]  # fmt: skip
 
 

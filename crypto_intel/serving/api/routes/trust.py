@@ -1,4 +1,4 @@
-"""How far the platform can be trusted: health, gaps, completeness, and what it is set to follow."""
+"""How far the platform can be trusted: health, gaps, completeness."""
 
 from __future__ import annotations
 
@@ -12,10 +12,9 @@ from starlette.responses import Response
 from crypto_intel.serving.api import describe, models, params
 from crypto_intel.serving.api.access import Has, Reader
 from crypto_intel.serving.api.problems import ProblemError
-from crypto_intel.serving.api.render import MEDIA_TYPES, render, render_object
+from crypto_intel.serving.api.render import render, render_object
 from crypto_intel.serving.database import UnavailableError
-from crypto_intel.serving.queries import alerts, markets, trust
-from crypto_intel.serving.queries.query import MAX_ROWS
+from crypto_intel.serving.queries import trust
 
 router = APIRouter(tags=["trust"])
 SILENT_S = 120
@@ -66,20 +65,6 @@ async def list_completeness(
     """How complete each hour of each market is; at most 8 days a request, without a range the newest day."""
     query = trust.completeness(p.symbol, p.venue, p.start, p.end)
     return await render(request, await has.cache.page(query, keep_s=10), p.format)
-
-
-@router.get("/config/crypto", responses=describe.thing(models.CryptoConfig, "What is set."))
-async def get_config(request: Request, has: Has, _: Reader) -> Response:
-    """Which markets are followed, by which rules alerts are raised, and what may be asked for."""
-    content = {
-        "source": has.settings.source,
-        "markets": (await has.cache.page(markets.symbols(), keep_s=10)).dicts(),
-        "rules": (await has.database.page(alerts.rules())).dicts(),
-        "intervals": ["1m", "5m", "1h", "1d"],
-        "formats": list(MEDIA_TYPES),
-        "max_rows": MAX_ROWS,
-    }
-    return render_object(request, content)
 
 
 def _parts(data_dir: Path) -> list[dict[str, Any]]:
