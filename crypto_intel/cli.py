@@ -5,6 +5,7 @@ from __future__ import annotations
 from crypto_intel.serving.commands import app as keys
 from crypto_intel.stack.backfill import app as backfill
 from crypto_intel.stack.backfill_fred import fred
+from crypto_intel.stack.backup import backup, restore
 from crypto_intel.stack.commands import app as commands
 from crypto_intel.stack.commands import main as app
 from crypto_intel.stack.inject import inject
@@ -14,6 +15,8 @@ from crypto_intel.stack.rules import app as rules
 
 commands.command(epilog="`crypto-intel record --venue kraken --out captures/kraken --seconds 600`")(record)
 commands.command(epilog="`crypto-intel rebuild ingest`")(rebuild)
+commands.command(epilog="`crypto-intel backup /backups/monday` · `crypto-intel backup now --databases-only`")(backup)
+commands.command(epilog="`crypto-intel restore /backups/monday --data-dir .demo/restored`")(restore)
 commands.command(epilog="`crypto-intel inject gap --symbol BTC-USDT --ids 500`")(inject)
 backfill.command(epilog="`crypto-intel backfill fred --from 1980`")(fred)
 commands.add_typer(backfill)

