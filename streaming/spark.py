@@ -44,6 +44,9 @@ BASE_CONF = {
     "spark.sql.codegen.wholeStage": "false",
     "spark.sql.codegen.factoryMode": "NO_CODEGEN",
     "spark.python.daemon.module": "streaming.worker_daemon",
+    # Spark sets it for the workers of SQL alone, and forks workers with another environment from another daemon: the
+    # same for all, so that there is one.
+    "spark.sql.execution.pyspark.udf.simplifiedTraceback.enabled": "false",
     # A core each: the tasks are the parallelism.
     "spark.executorEnv.POLARS_MAX_THREADS": "1",
     "spark.scheduler.mode": "FAIR",

@@ -4,6 +4,8 @@ Each worker would import Polars, Arrow, delta-rs and librdkafka anew: a second o
 Only imports happen here: none of them starts a thread, so a fork is safe.
 """
 
+import gc
+
 import confluent_kafka  # noqa: F401
 import deltalake  # noqa: F401
 import polars  # noqa: F401
@@ -16,4 +18,6 @@ import streaming.jobs.lake_source
 import streaming.jobs.live  # noqa: F401
 
 if __name__ == "__main__":
+    # Workers look for garbage after each task: what stands here is none, and stays shared if nobody counts it.
+    gc.freeze()
     manager()

@@ -40,7 +40,7 @@ SETTINGS = {
 }
 """What a backlog's run adds to the platform's settings."""
 
-_LOOK_S = 0.05
+_LOOK_S = 0.2
 _STREAMED = [table for table in TABLES.values() if table.writer == "spark"]
 
 
@@ -76,7 +76,7 @@ def run(settings: StreamingSettings, read: Reader = read_event) -> dict[str, Any
             if not query.is_active:
                 raise SystemExit(f"{query.name}: {query.error}")
         time.sleep(_LOOK_S)
-    batches = {name: _batches(query) for name, query in running.spark.items()}
+    batches = {name: _batches(query, figures) for name, query in running.spark.items()}
     return {"batches": batches}
 
 
@@ -124,9 +124,15 @@ def _reached(query: StreamingQuery) -> dict[str, int]:
     return found
 
 
-def _batches(query: StreamingQuery) -> list[dict[str, Any]]:
-    # Of each batch when it began and its milliseconds by phase.
-    return [{"began": progress.timestamp, **progress.durationMs} for progress in query.recentProgress]
+def _batches(query: StreamingQuery, figures: Figures) -> list[dict[str, Any]]:
+    # Of each batch when it began, its records, and its milliseconds by phase, Spark's and our own.
+    found = []
+    for progress in query.recentProgress:
+        own = figures.of(query.name, progress.batchId)
+        found.append(
+            {"began": progress.timestamp, "records": own.records, **progress.durationMs, **dict(own.phases_ms)}
+        )
+    return found
 
 
 def main() -> None:

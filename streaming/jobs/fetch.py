@@ -26,6 +26,8 @@ _CONFIG = {
     "fetch.message.max.bytes": 4_194_304,
     # What is fetched behind the end of a slice is fetched again: keep it small.
     "queued.max.messages.kbytes": 16_384,
+    # When that is full, librdkafka asks again after a second, however soon we take what it has.
+    "fetch.queue.backoff.ms": 10,
     "log_level": 0,
 }
 
