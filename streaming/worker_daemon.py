@@ -12,10 +12,10 @@ import polars  # noqa: F401
 import pyarrow.parquet  # noqa: F401
 from pyspark.daemon import manager
 
-import streaming.jobs.fetch
-import streaming.jobs.ingest
 import streaming.jobs.lake_source
-import streaming.jobs.live  # noqa: F401
+import streaming.steps.ingest
+import streaming.steps.live
+import streaming.transforms.bar_news  # noqa: F401
 
 if __name__ == "__main__":
     # Workers look for garbage after each task: what stands here is none, and stays shared if nobody counts it.

@@ -22,10 +22,10 @@ from crypto_intel.contracts.settings import Topics
 from crypto_intel_tests.benchmarks.fill import Record, trade_records
 from crypto_intel_tests.benchmarks.market import MINUTE_US, Market, Shape
 from crypto_intel_tests.benchmarks.measure import Cost, run, say
-from streaming.jobs.ingest import Ingest
-from streaming.jobs.live import Live
-from streaming.jobs.slices import Step
 from streaming.settings import StreamingSettings
+from streaming.steps.ingest import Ingest
+from streaming.steps.live import Live
+from streaming.steps.slice import Step
 from streaming.transforms.decode import Records
 from streaming.transforms.live import HISTORY_MINUTES
 from streaming.transforms.rules import Book

@@ -2,6 +2,9 @@
 
 Spark's own Delta source plans each batch with several jobs, and a second of a core; this one reads the commits' JSON
 and the files that they added. Registered as `crypto_intel_lake`; options: `lake`, `rows` (a name of ROWS), `topic`.
+
+Spark asks for the schema, for offsets and for plans in a process each, which imports this module and ends when the
+query ends: what only reading needs is imported there, in workers that have it already (worker_daemon.py).
 """
 
 from __future__ import annotations
@@ -9,16 +12,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import polars as pl
 from pyspark.sql import SparkSession
 from pyspark.sql.datasource import DataSource, DataSourceStreamReader, InputPartition
 
 from crypto_intel.contracts.columns import Table
 from crypto_intel.contracts.tables import BRONZE_FEED_STATUS, BRONZE_NEWS, SILVER_BARS_1M
-from streaming.sinks.delta import Lake
-from streaming.transforms.bar_news import BARS_SCHEMA, NEWS_SCHEMA, bars_by_base, news_by_asset
+from streaming.sinks.opened import OpenTables
+from streaming.transforms.join_sides import BARS_SCHEMA, NEWS_SCHEMA
 
 if TYPE_CHECKING:
+    import polars as pl
     import pyarrow as pa
 
 FORMAT = "crypto_intel_lake"
@@ -32,14 +35,22 @@ class Rows(NamedTuple):
     select: Callable[[dict[str, pl.LazyFrame], str], pl.DataFrame]
 
 
+def _bars(added: dict[str, pl.LazyFrame], _: str) -> pl.DataFrame:
+    from streaming.transforms.bar_news import bars_by_base  # noqa: PLC0415 - in the worker
+
+    return bars_by_base(added[SILVER_BARS_1M.name])
+
+
+def _news(added: dict[str, pl.LazyFrame], topic: str) -> pl.DataFrame:
+    from streaming.transforms.bar_news import news_by_asset  # noqa: PLC0415 - in the worker
+
+    return news_by_asset(added[BRONZE_NEWS.name], added[BRONZE_FEED_STATUS.name], topic)
+
+
 ROWS = {
-    "bars": Rows(BARS_SCHEMA, (SILVER_BARS_1M,), lambda added, _: bars_by_base(added[SILVER_BARS_1M.name])),
+    "bars": Rows(BARS_SCHEMA, (SILVER_BARS_1M,), _bars),
     # Heartbeats first: news that they vouch for is in the lake before them, so it is never newer than this look at it.
-    "news": Rows(
-        NEWS_SCHEMA,
-        (BRONZE_FEED_STATUS, BRONZE_NEWS),
-        lambda added, topic: news_by_asset(added[BRONZE_NEWS.name], added[BRONZE_FEED_STATUS.name], topic),
-    ),
+    "news": Rows(NEWS_SCHEMA, (BRONZE_FEED_STATUS, BRONZE_NEWS), _news),
 }
 
 
@@ -73,16 +84,16 @@ class LakeReader(DataSourceStreamReader):
 
     def __init__(self, options: dict[str, str]) -> None:
         self._options = options  # nothing else: Spark pickles the reader
-        self._cached: Lake | None = None
+        self._cached: OpenTables | None = None
 
     @property
     def _rows(self) -> Rows:
         return ROWS[self._options["rows"]]
 
     @property
-    def _lake(self) -> Lake:
+    def _tables(self) -> OpenTables:
         if self._cached is None:
-            self._cached = Lake(self._options["lake"])
+            self._cached = OpenTables(self._options["lake"])
         return self._cached
 
     def initialOffset(self) -> dict[str, int]:  # noqa: N802 - Spark's name
@@ -91,7 +102,7 @@ class LakeReader(DataSourceStreamReader):
 
     def latestOffset(self, *_: object) -> dict[str, int]:  # noqa: N802 - Spark's name
         """As the tables are now."""
-        return {_name(table): self._lake.version(table) for table in self._rows.tables}
+        return {_name(table): self._tables.newest(table).version() for table in self._rows.tables}
 
     def partitions(self, start: dict[str, int], end: dict[str, int]) -> Sequence[InputPartition]:
         """One: batches are small."""
@@ -99,9 +110,12 @@ class LakeReader(DataSourceStreamReader):
 
     def read(self, partition: InputPartition) -> Iterator[pa.RecordBatch]:
         """The rows."""
+        from streaming.sinks.delta import Lake  # noqa: PLC0415 - in the worker
+
         assert isinstance(partition, Versions)  # noqa: S101 - what `partitions` gave
+        lake = Lake(self._options["lake"])
         added = {
-            table.name: self._lake.added(table, partition.start[_name(table)], partition.end[_name(table)])
+            table.name: lake.added(table, partition.start[_name(table)], partition.end[_name(table)])
             for table in self._rows.tables
         }
         rows = self._rows.select(added, self._options["topic"])

@@ -6,8 +6,8 @@ own: what a batch brings of it is known to the rules from the next batch on, so 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -18,26 +18,23 @@ from pyspark.sql.streaming import StreamingQuery
 from crypto_intel.contracts.events import Alert
 from crypto_intel.contracts.serving import LIVE_MARKETS
 from crypto_intel.contracts.settings import Source
-from crypto_intel.contracts.tables import BRONZE_NEWS
 from streaming.jobs.metrics import Metrics
 from streaming.jobs.publisher import Publisher
-from streaming.jobs.query import Figures, Newest, StateFigures, start
-from streaming.jobs.slices import Result, advanced, last_offsets, planned
+from streaming.jobs.query import Figures, StateFigures, start
+from streaming.jobs.slices import advanced, last_offsets, planned
 from streaming.jobs.slices import run as run_slices
 from streaming.settings import StreamingSettings
 from streaming.sinks.delta import query_id
 from streaming.sinks.rules import RulesInForce, RuleTable
 from streaming.sinks.states import StateFiles, States
 from streaming.spark import read_kafka
-from streaming.transforms.decode import Records, decode
+from streaming.steps.live import MARKETS, Emitted, Live, known_news
+from streaming.steps.slice import Newest, Result
 from streaming.transforms.frames import TIME
-from streaming.transforms.live import LiveState, advance_all
-from streaming.transforms.rules import Book, Fired, NewsItem, Rules, alert_id
+from streaming.transforms.live import LiveState
+from streaming.transforms.rules import Fired, NewsItem, alert_id
 
 NAME = "live"
-
-MAX_NEWS = 500
-"""Articles a partition that rules know of; the oldest go first."""
 
 _MARKET_SCHEMA = {
     column.name: pl.Int64
@@ -47,68 +44,6 @@ _MARKET_SCHEMA = {
     else pl.String
     for column in LIVE_MARKETS.columns
 }
-_markets = msgspec.msgpack.Decoder(dict[str, LiveState])
-_articles = msgspec.msgpack.Decoder(list[NewsItem])
-
-
-class Emitted(msgspec.Struct):
-    """What a slice gave: (market, row) of markets that traded, (market, fired) of rules that fired."""
-
-    rows: list[tuple[str, dict[str, Any]]] = []
-    fired: list[tuple[str, Fired]] = []
-    newest: Newest = Newest()
-
-
-@dataclass(frozen=True)
-class Live:
-    """The step of a slice: trades into the states of their markets, live rows and what fired out; news into a list.
-
-    Args:
-        rules: what is judged.
-        trades_topic: the topic that has the markets; what comes from elsewhere is news.
-        clock: which of an article's times counts.
-        news: what the batches before brought.
-    """
-
-    rules: Rules | Book
-    trades_topic: str
-    clock: str
-    news: tuple[NewsItem, ...] = ()
-
-    def __call__(self, records: Records, state: bytes | None) -> tuple[bytes | None, bytes]:
-        """Advance the markets of a partition, or its news."""
-        if records.topic != self.trades_topic:
-            return self._read(records, state), msgspec.msgpack.encode(Emitted())
-        decoded = decode(records)
-        markets = _markets.decode(state) if state else {}
-        told = advance_all(markets, decoded.trades, decoded.beats, self.rules, self.news)
-        emitted = Emitted(
-            rows=[(market, one.row) for market, one in told.items() if one.row],
-            fired=[(market, fired) for market, one in told.items() for fired in one.fired],
-            newest=Newest(max((state.clock_us for state in markets.values()), default=0), records.newest_ms),
-        )
-        return msgspec.msgpack.encode(markets), msgspec.msgpack.encode(emitted)
-
-    def _read(self, records: Records, state: bytes | None) -> bytes:
-        known = _articles.decode(state) if state else []
-        rows = decode(records).bronze.get(BRONZE_NEWS)
-        new = news_of(rows, self.clock) if rows is not None else []
-        by_id = {article.article_id: article for article in [*new[::-1], *known]}  # the first sighting stays
-        newest = max([article.at for article in by_id.values()], default=0)
-        oldest = newest - 2 * self.rules.horizon_s * 1_000_000
-        kept = sorted((one for one in by_id.values() if one.at >= oldest), key=lambda one: (one.at, one.article_id))
-        return msgspec.msgpack.encode(kept[-MAX_NEWS:])
-
-
-def news_of(rows: pl.DataFrame, clock: str) -> list[NewsItem]:
-    """Rows of bronze.news as rules know them; `clock` is `published` or `first_seen`."""
-    told = rows.select(
-        "article_id",
-        pl.coalesce("cluster_id", "article_id"),
-        "symbols",
-        pl.col(f"{clock}_at").dt.epoch("us").alias("at"),
-    )
-    return [NewsItem(one, cluster, tuple(assets), at) for one, cluster, assets, at in told.iter_rows() if assets]
 
 
 def run(
@@ -173,17 +108,11 @@ class Sink:
         markets = [state for name, state in after.partitions.items() if not name.startswith(news_of_states)]
         figures = StateFigures(
             records=sum(result.records for result in results),
-            rows=sum(len(_markets.decode(state)) for state in markets),
+            rows=sum(len(MARKETS.decode(state)) for state in markets),
             size=sum(map(len, after.partitions.values())),
             newest=newest,
         )
         self._figures.tell(NAME, batch_id, figures)
-
-
-def known_news(partitions: Mapping[str, bytes], topic: str) -> tuple[NewsItem, ...]:
-    """The articles among the states of a batch, ascending by time."""
-    parts: Iterable[bytes] = (state for name, state in partitions.items() if name.startswith(f"{topic}/"))
-    return tuple(sorted((one for part in parts for one in _articles.decode(part)), key=lambda one: one.at))
 
 
 def live_markets(rows: Sequence[tuple[str, dict[str, Any]]], now_us: int, source: Source) -> pl.DataFrame:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from types import MappingProxyType
 from typing import NamedTuple, Protocol
@@ -13,6 +13,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql.streaming import StreamingQuery
 
 from streaming.settings import StreamingSettings
+from streaming.steps.slice import NOTHING, Newest
 
 
 class Query(Protocol):
@@ -72,21 +73,6 @@ class SparkQuery:
         """End it; its batch is repeated at the next start."""
         self._query.stop()
 
-
-class Newest(NamedTuple):
-    """Of the records of a batch: the newest event time in microseconds, and Kafka's newest in milliseconds; 0: none."""
-
-    event_us: int = 0
-    kafka_ms: int = 0
-
-    @classmethod
-    def of(cls, all_: Iterable[Newest]) -> Newest:
-        """The newest of several."""
-        told = [cls(), *all_]
-        return cls(max(one.event_us for one in told), max(one.kafka_ms for one in told))
-
-
-NOTHING = Newest()
 
 KEPT_BATCHES = 100
 """Spark tells of a batch a moment after it, on a thread of its own: never so many batches later."""

@@ -9,8 +9,7 @@ goes back with its result (sinks/states.py).
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +19,8 @@ from crypto_intel.contracts.settings import Kafka
 from streaming.errors import FatalError
 from streaming.sinks.objects import get
 from streaming.sinks.states import States
-from streaming.transforms.decode import Records
+from streaming.steps.range import Range
+from streaming.steps.slice import Result, Step, work_on
 
 if TYPE_CHECKING:
     from pyspark import SparkContext
@@ -30,45 +30,6 @@ FEW = 5_000
 
 NO_OFFSET = "-"
 """What Spark's log has for a source that has given nothing yet."""
-
-
-class Range(msgspec.Struct, frozen=True):
-    """Records of a partition from `start` up to `until`, exclusive."""
-
-    topic: str
-    partition: int
-    start: int
-    until: int
-
-    @property
-    def name(self) -> str:
-        """`topic/partition`."""
-        return f"{self.topic}/{self.partition}"
-
-    @property
-    def last(self) -> int:
-        """The last offset."""
-        return self.until - 1
-
-    @property
-    def size(self) -> int:
-        """How many offsets."""
-        return self.until - self.start
-
-
-Step = Callable[[Records, bytes | None], tuple[bytes | None, bytes]]
-"""(records, state or None) -> (new state or None, output). Runs in a worker: it must be picklable, and a function of
-its arguments but for files that nobody sees before they are committed."""
-
-
-class Result(msgspec.Struct):
-    """What became of a slice."""
-
-    name: str
-    last_offset: int
-    records: int
-    state: bytes | None
-    output: bytes
 
 
 def planned(checkpoint: str, batch_id: int, before: States) -> list[Range]:
@@ -163,7 +124,7 @@ def run(
         return []
     made = bundles(ranges, context.defaultParallelism)
     work = [[(range_, states.get(range_.name)) for range_ in bundle] for bundle in made]
-    task = partial(_task, step, kafka)
+    task = partial(work_on, step, kafka)
     return context.parallelize(work, len(work)).flatMap(task).collect()
 
 
@@ -174,21 +135,6 @@ def bundles(ranges: Sequence[Range], most: int) -> list[list[Range]]:
     for range_ in sorted(ranges, key=lambda r: r.size, reverse=True):
         min(made, key=lambda bundle: sum(r.size for r in bundle)).append(range_)
     return made
-
-
-def _task(step: Step, kafka: Kafka, work: Sequence[tuple[Range, bytes | None]]) -> list[Result]:
-    from streaming.jobs.fetch import fetch  # noqa: PLC0415 - in the worker
-
-    results = []
-    gc.disable()  # a hundred thousand small objects live for a moment: looking through them finds nothing
-    try:
-        for range_, state in work:
-            records = fetch(kafka, range_)
-            after, output = step(records, state)
-            results.append(Result(range_.name, range_.last, len(records.values), after, output))
-    finally:
-        gc.enable()
-    return results
 
 
 def advanced(before: States, results: Sequence[Result], resume: bytes = b"") -> States:

@@ -15,7 +15,6 @@ import contextlib
 import fcntl
 import io
 import json
-import threading
 import time
 import uuid
 from collections.abc import Iterator, Sequence
@@ -34,6 +33,7 @@ from crypto_intel.contracts.columns import Table
 from streaming import failpoints
 from streaming.errors import FatalError
 from streaming.sinks.objects import get, put
+from streaming.sinks.opened import OpenTables
 from streaming.transforms.frames import TIME, schema_of
 
 if TYPE_CHECKING:
@@ -136,9 +136,8 @@ class Lake:
 
     def __init__(self, root: str) -> None:
         self.root = root
-        self._tables: dict[Table, DeltaTable] = {}
+        self._open = OpenTables(root).newest
         self._commits: dict[Table, int] = {}
-        self._lock = threading.Lock()
 
     def commit(self, table: Table, files: Sequence[DataFile], *, application: str, batch_id: int) -> None:
         """Make a batch's files part of the table; a repeated batch changes nothing.
@@ -217,14 +216,6 @@ class Lake:
         (column,) = table.partition_by
         rows = pl.scan_parquet(f"{table.path(self.root)}/{path}", hive_partitioning=False)
         return rows.with_columns(pl.lit(day).str.to_date().alias(column)).select(table.column_names)
-
-    def _open(self, table: Table) -> DeltaTable:
-        with self._lock:
-            if table not in self._tables:
-                self._tables[table] = DeltaTable(table.path(self.root))
-        at = self._tables[table]
-        at.update_incremental()
-        return at
 
 
 def query_id(batch: DataFrame) -> str:

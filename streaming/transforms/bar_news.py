@@ -14,19 +14,13 @@ from pyspark.sql import functions as F
 from crypto_intel.contracts.events import HEARTBEAT_KEY
 from crypto_intel.contracts.settings import NewsClock
 from crypto_intel.contracts.tables import SILVER_BAR_NEWS
+from streaming.transforms.join_sides import BARS_SCHEMA, NEWS_SCHEMA, names
 
 JOIN_WITHIN_S = 300
 """An article counts for a bar when its time is at most this long before or after the bar's end."""
 
 BARS_DELAY = "2 minutes"
 """Feed time by which one market's bars may trail another's."""
-
-
-NEWS_SCHEMA = (
-    "asset string, article_id string, cluster_id string, title string, source string, published_at timestamp, "
-    "first_seen_at timestamp, sentiment double"
-)
-"""A row for each article and asset, and for each heartbeat one of the asset HEARTBEAT_KEY."""
 
 
 def news_by_asset(news: pl.LazyFrame, feed_status: pl.LazyFrame, topic: str) -> pl.DataFrame:
@@ -52,20 +46,13 @@ def news_by_asset(news: pl.LazyFrame, feed_status: pl.LazyFrame, topic: str) -> 
         first_seen_at="received_at",
         sentiment=pl.lit(None, pl.Float64),
     )
-    return pl.concat([frame.select(_names(NEWS_SCHEMA)) for frame in (articles, beats)]).collect()
-
-
-BARS_SCHEMA = "venue string, symbol string, base string, window_start timestamp, window_end timestamp, close double"
+    return pl.concat([frame.select(names(NEWS_SCHEMA)) for frame in (articles, beats)]).collect()
 
 
 def bars_by_base(bars: pl.LazyFrame) -> pl.DataFrame:
     """Rows of silver.bars_1m as rows of BARS_SCHEMA."""
     base = pl.col("symbol").str.split("-").list.first()
-    return bars.with_columns(base=base).select(_names(BARS_SCHEMA)).collect()
-
-
-def _names(ddl: str) -> list[str]:
-    return [field.split()[0] for field in ddl.split(", ")]
+    return bars.with_columns(base=base).select(names(BARS_SCHEMA)).collect()
 
 
 def once(news: DataFrame, *, delay_minutes: int, clock: NewsClock = "published") -> DataFrame:

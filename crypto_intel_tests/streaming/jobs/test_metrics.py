@@ -15,7 +15,8 @@ from crypto_intel.stack.ports import free_port
 from crypto_intel_tests.streaming.sinks.test_progress import REPORT
 from streaming.jobs.metrics import Metrics
 from streaming.jobs.progress import progress_row
-from streaming.jobs.query import Figures, Newest, StateFigures
+from streaming.jobs.query import Figures, StateFigures
+from streaming.steps.slice import Newest
 
 NOW = datetime(2026, 11, 20, 0, 0, 40, tzinfo=UTC)
 REPORTED = replace(REPORT, phases_ms={"slices": 1200, "commits": 300}, lag_s=0.75)

@@ -12,8 +12,6 @@ from hypothesis import strategies as st
 from streaming.errors import FatalError
 from streaming.jobs.slices import (
     FEW,
-    Range,
-    Result,
     advanced,
     begins,
     bundles,
@@ -22,6 +20,8 @@ from streaming.jobs.slices import (
     planned_versions,
 )
 from streaming.sinks.states import States
+from streaming.steps.range import Range
+from streaming.steps.slice import Result
 
 OFFSETS = '{"batchWatermarkMs":0,"batchTimestampMs":1,"conf":{}}'
 

@@ -9,7 +9,7 @@ from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 
 from crypto_intel.contracts.settings import Kafka
 from streaming.errors import FatalError, RetryableError
-from streaming.jobs.slices import Range
+from streaming.steps.range import Range
 from streaming.transforms.decode import Records
 
 PATIENCE_S = 60.0

@@ -10,8 +10,9 @@ from pydantic import ValidationError
 from crypto_intel.contracts.events import Article, Heartbeat, Trade, encode
 from crypto_intel.contracts.rules import load_alert_config
 from crypto_intel.contracts.settings import NewsClock, Topics
-from streaming.jobs.live import MAX_NEWS, Emitted, Live, known_news, raised
+from streaming.jobs.live import raised
 from streaming.settings import StreamingSettings
+from streaming.steps.live import MAX_NEWS, Emitted, Live, known_news
 from streaming.transforms.decode import Records
 from streaming.transforms.rules import Book
 

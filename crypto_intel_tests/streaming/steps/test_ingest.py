@@ -10,8 +10,8 @@ import polars as pl
 from crypto_intel.contracts.events import FeedStatus, Heartbeat, Trade, encode
 from crypto_intel.contracts.settings import Topics
 from crypto_intel.contracts.tables import TABLES
-from streaming.jobs.ingest import Ingest, Output, lost_ids
 from streaming.sinks.delta import ensure_table
+from streaming.steps.ingest import Ingest, Output, lost_ids
 from streaming.transforms.decode import Records
 
 START = 1_735_689_600_000_000

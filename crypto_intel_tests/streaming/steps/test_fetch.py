@@ -11,9 +11,9 @@ from crypto_intel.contracts.settings import Kafka, Topics
 from crypto_intel.stack.kafka import admin
 from crypto_intel.stack.ports import free_port
 from streaming.errors import FatalError, RetryableError
-from streaming.jobs import fetch as module
-from streaming.jobs.fetch import fetch
-from streaming.jobs.slices import Range
+from streaming.steps import fetch as module
+from streaming.steps.fetch import fetch
+from streaming.steps.range import Range
 
 pytestmark = pytest.mark.stack
 
