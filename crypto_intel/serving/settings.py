@@ -44,6 +44,12 @@ class Api(BaseModel):
     rate_per_minute: int = Field(default=1_200, ge=1, description="Requests a client; a key may have its own.")
     count_in_redis: bool = Field(default=False, description="Set it where several API processes serve one address.")
     keep_s: float = Field(default=1.0, ge=0, le=60, description="How old an answer to a read may be; 0: none is kept.")
+    admin: bool = Field(
+        default=True, description="Serve the admin's pages at /admin, behind a login with an admin key."
+    )
+    admin_secret: SecretStr | None = Field(
+        default=None, min_length=32, description="Signs the admin's sessions; unset: a new one at each start."
+    )
     workers: int = Field(
         default=1, ge=1, le=64, description="Processes; one serves some hundreds of requests a second."
     )
@@ -55,6 +61,12 @@ class Api(BaseModel):
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _shares_sessions(self) -> Api:
+        if self.admin and self.workers > 1 and self.admin_secret is None:
+            raise ValueError("several workers share the admin's sessions: set admin_secret, or admin to false")
+        return self
 
     @model_validator(mode="after")
     def _open_only_on_loopback(self) -> Api:

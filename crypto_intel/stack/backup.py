@@ -162,7 +162,7 @@ def _make_roles(dsn: str, text: str) -> None:
     with psycopg.connect(dsn, autocommit=True) as connection:
         for line in lines:
             if not line.startswith((f"CREATE ROLE {SUPERUSER};", f"ALTER ROLE {SUPERUSER} ")):
-                connection.execute(sql.SQL(line))  # type: ignore[arg-type]
+                connection.execute(sql.SQL(line))
 
 
 def _run(tool: str, dsn: str, *arguments: str) -> None:

@@ -64,6 +64,11 @@ def create_app(settings: ServingSettings) -> FastAPI:
         root.include_router(routes.router)
     app.include_router(root)
     add_docs(app, PREFIX)
+    if settings.api.admin:
+        # On use: the pages bring SQLAlchemy and their library along, 25 MB.
+        from crypto_intel.serving.admin.pages import add_admin  # noqa: PLC0415
+
+        add_admin(app, settings.api, settings.postgres_dsn)
     problems.install(app)
     _shield(app, settings)
     app.openapi = partial(_openapi_once, app)  # type: ignore[method-assign]

@@ -77,6 +77,16 @@ class Gate:
             return await self._keys.caller(credential)
         return await self._tokens.caller(credential)
 
+    async def is_still_admin(self, identity: str) -> bool:
+        """The key of this identity is good now and may everything; for sessions that keep no key.
+
+        Raises:
+            UnavailableError: keys cannot be looked up now.
+        """
+        kind, _, key_id = identity.partition(":")
+        key = await self._keys.find(key_id) if kind == "key" else None
+        return key is not None and key.state == "good" and "admin" in key.scopes
+
 
 class _KeyRing:
     # Keys as the database has them, remembered for some seconds; unknown ids too.
@@ -86,13 +96,14 @@ class _KeyRing:
 
     async def caller(self, token: str) -> Caller:
         parts = keys.split(token)
-        key = await self._key(parts[0]) if parts else None
+        key = await self.find(parts[0]) if parts else None
         if parts is None or key is None or not key.is_good(parts[1], datetime.now(UTC)):
             raise unauthorized()
         expires = key.expires_at.timestamp() if key.expires_at else None
         return Caller(f"key:{key.key_id}", frozenset(key.scopes), key.rate_per_minute, expires)
 
-    async def _key(self, key_id: str) -> ApiKey | None:
+    async def find(self, key_id: str) -> ApiKey | None:
+        """The key of this id, good or not."""
         now = time.monotonic()
         kept = self._known.get(key_id)
         if kept and now - kept[0] < KEPT_S:
