@@ -7,7 +7,7 @@ CAPTURE ?= ../shared/data/binance/ws_raw
 SPEED ?= 20
 UV ?= uv
 SOURCES := crypto_intel streaming crypto_intel_tests
-DOCKERFILES := $(wildcard docker/Dockerfile*)
+DOCKERFILES := $(wildcard docker/*.Dockerfile)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo live replay checks clean-demo test test-fast test-cluster bench fuzz-api load-api chaos lint fmt lock golden

@@ -3,23 +3,28 @@
 # A connection string is put together here, so that no compose file and no `docker inspect` shows a password.
 set -eu
 
-read_secret() {
-  [ ! -r "/run/secrets/$1" ] || cat "/run/secrets/$1"
+secrets=${CRYPTO_INTEL_SECRETS_DIR:-/run/secrets}
+
+# give FILE VARIABLE: the file's content, if there is any, becomes the variable.
+give() {
+  [ -r "$secrets/$1" ] || return 0
+  value=$(cat "$secrets/$1")
+  [ -z "$value" ] || export "$2=$value"
 }
 
-postgres_password=$(read_secret postgres_password)
-if [ -n "$postgres_password" ]; then
+give postgres_password postgres_password
+if [ -n "${postgres_password:-}" ]; then
   export CRYPTO_INTEL_POSTGRES_DSN="postgresql://postgres:${postgres_password}@postgres:5432/postgres"
   # Dagster's notifications work with psycopg2 alone.
   export CRYPTO_INTEL_DAGSTER_PG_URL="postgresql+psycopg2://postgres:${postgres_password}@postgres:5432/dagster"
+  unset postgres_password
 fi
-newsapi_key=$(read_secret newsapi_key)
-[ -z "$newsapi_key" ] || export CRYPTO_INTEL_NEWSAPI__KEY="$newsapi_key"
-coingecko_key=$(read_secret coingecko_api_key)
-[ -z "$coingecko_key" ] || export CRYPTO_INTEL_COINGECKO__KEY="$coingecko_key"
-alphavantage_key=$(read_secret alphavantage_api_key)
-[ -z "$alphavantage_key" ] || export CRYPTO_INTEL_ALPHAVANTAGE__KEY="$alphavantage_key"
-fred_api_key=$(read_secret fred_api_key)
-[ -z "$fred_api_key" ] || export CRYPTO_INTEL_FRED__API_KEY="$fred_api_key"
+give s3_secret_key AWS_SECRET_ACCESS_KEY
+give jwt_secret CRYPTO_INTEL_API__JWT__SECRET
+give newsapi_key CRYPTO_INTEL_NEWSAPI__KEY
+give coingecko_api_key CRYPTO_INTEL_COINGECKO__KEY
+give alphavantage_api_key CRYPTO_INTEL_ALPHAVANTAGE__KEY
+give fred_api_key CRYPTO_INTEL_FRED__API_KEY
+unset value secrets
 
 exec "$@"

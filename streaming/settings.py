@@ -76,10 +76,6 @@ class StreamingSettings(Settings):
     checkpoints: str = Field(default="", description="Root of the checkpoints; default <data_dir>/checkpoints.")
     max_records_per_batch: int = Field(default=200_000, ge=1, description="Bounds a batch, so a restart is quick.")
     starting_offsets: str = Field(default="earliest", pattern="^(earliest|latest)$")
-    metrics_port: int | None = Field(
-        default=None, ge=1, le=65_535, description="Where Prometheus finds /metrics, on loopback; unset: nowhere."
-    )
-    metrics_host: str = Field(default="127.0.0.1", description="0.0.0.0 in a container.")
 
     @property
     def master(self) -> str:

@@ -92,6 +92,10 @@ class Settings(BaseSettings):
         default=None, description="Alert rules and routes in YAML; unset: those that come with the project."
     )
     log_json: bool = False
+    metrics_port: int | None = Field(
+        default=None, ge=1, le=65_535, description="Where Prometheus finds /metrics of this process; unset: nowhere."
+    )
+    metrics_host: str = Field(default="127.0.0.1", description="0.0.0.0 in a container.")
 
     @property
     def lake_root(self) -> str:

@@ -27,7 +27,7 @@ from crypto_intel.stack.valkey import ValkeyServer
 
 STORES = ("kafka", "postgres", "valkey")
 SIMULATED = ("simulator",)
-SERVING = ("api", "dashboard")
+SERVING = ("api", "dashboard", "exporter")
 DAGSTER = ("dagster-code", "dagster-webserver", "dagster-daemon")
 PRODUCERS = (*(f"producer-{venue}" for venue in TRADES), "producer-pollers")
 """All that there can be; a recording needs those of its venues."""
@@ -52,6 +52,7 @@ ALL = tuple(name for wave in START_WAVES for name in wave)
 class Part:
     """One supervised process.
 
+    `metrics_port`: where it shows its figures, if it does; in the environment of this part alone.
     `stops_group`: its children get the stop signal too; False where the process stops its children in order itself.
     `steady_s`: a part that ends sooner failed to start. `stop_s`: how long it may take to stop before it is killed.
     """
@@ -63,6 +64,7 @@ class Part:
     steady_s: int = 5
     stop_s: int = 15
     optional: bool = False
+    metrics_port: int | None = None
 
     @property
     def priority(self) -> int:
@@ -119,19 +121,38 @@ def build_parts(state: StackState, folder: Folder, servers: Servers) -> list[Par
         parts.append(Part("simulator", _python("-m", "streaming.simulator"), probe))
     # Python stops the queries and then its JVM in order, so the JVM must not get the signal first.
     spark = Probe(kind="tcp", port=ports["spark"], grace_s=90)
-    parts.append(Part("spark", _python("-m", "streaming.jobs"), spark, stops_group=False, steady_s=15, stop_s=35))
-    parts += [Part(name, _python("-m", "streaming.producers", *feeds)) for name, feeds in producers(state).items()]
+    queries = _python("-m", "streaming.jobs")
+    parts.append(
+        Part("spark", queries, spark, stops_group=False, steady_s=15, stop_s=35, metrics_port=ports["metrics"])
+    )
+    parts += [
+        Part(name, _python("-m", "streaming.producers", *feeds), metrics_port=ports[_metrics_of(name)])
+        for name, feeds in producers(state).items()
+    ]
     parts += _serving(ports)
     return parts + _dagster(ports, dagster_home.write(folder.root / "dagster", ports["dagster_code"]))
+
+
+def _metrics_of(producer: str) -> str:
+    # producer-binance -> metrics_binance
+    return producer.replace("producer-", "metrics_")
 
 
 def _serving(ports: Mapping[str, int]) -> list[Part]:
     # Whether the process answers, not its database: starting it anew would not bring that back.
     alive = Probe(kind="http", port=ports["api"], path="/api/v1/health/live", grace_s=90)
     pages = Probe(kind="http", port=ports["dashboard"], path="/_stcore/health", grace_s=90)
+    told = Probe(kind="http", port=ports["exporter"], path="/metrics", grace_s=60)
     return [
-        Part("api", _python("-m", "crypto_intel.serving.api"), alive),
+        Part("api", _python("-m", "crypto_intel.serving.api"), alive, metrics_port=ports["metrics_api"]),
         Part("dashboard", _python("-m", "crypto_intel.serving.dashboard"), pages, optional=True),
+        Part(
+            "exporter",
+            _python("-m", "crypto_intel.exporter"),
+            told,
+            optional=True,
+            metrics_port=ports["exporter"],
+        ),
     ]
 
 
@@ -179,7 +200,6 @@ def environment(
         "CRYPTO_INTEL_SPARK__JARS": str(servers.kafka.jars.spark),
         "CRYPTO_INTEL_SPARK__DRIVER_MEMORY": settings.spark.driver_memory,
         "CRYPTO_INTEL_SPARK__UI_PORT": str(ports["spark"]),
-        "CRYPTO_INTEL_METRICS_PORT": str(ports["metrics"]),
         dagster_home.URL_VARIABLE: dagster_home.storage_url(local_dsn),
         dagster_home.EVENT_BATCH_VARIABLE: dagster_home.EVENT_BATCH,
     }

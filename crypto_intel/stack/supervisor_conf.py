@@ -62,7 +62,7 @@ stopsignal={stop}
 stopasgroup={stops_group}
 killasgroup=true
 stopwaitsecs={stop_s}
-redirect_stderr=true
+{environment}redirect_stderr=true
 stdout_logfile={log}
 stdout_logfile_maxbytes={log_bytes}
 stdout_logfile_backups=3
@@ -98,9 +98,15 @@ def _program(part: Part, folder: Folder, supervision: Supervision) -> str:
         stop=part.command.stop,
         stops_group=str(part.stops_group).lower(),
         stop_s=part.stop_s,
+        environment=_environment(part),
         log=_escape(str(folder.log(part.name))),
         log_bytes=supervision.log_bytes,
     )
+
+
+def _environment(part: Part) -> str:
+    # What differs from part to part; the rest, secrets among it, is in the environment of supervisord.
+    return f'environment=CRYPTO_INTEL_METRICS_PORT="{part.metrics_port}"\n' if part.metrics_port else ""
 
 
 def _argv(words: Sequence[str]) -> str:

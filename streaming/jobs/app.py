@@ -18,8 +18,10 @@ from streaming.jobs.metrics import Metrics
 from streaming.jobs.progress import ProgressReporter
 from streaming.jobs.publisher import Publisher
 from streaming.jobs.query import Figures, Query, SparkQuery
+from streaming.metrics import new_registry
 from streaming.settings import StreamingSettings
 from streaming.sinks import delta
+from streaming.sinks.metrics import SinkMetrics
 from streaming.spark import build_session
 
 
@@ -33,13 +35,14 @@ class Context:
     figures: Figures
     reporter: ProgressReporter
     metrics: Metrics
+    sinks: SinkMetrics
 
 
 QUERIES: dict[str, Callable[[Context], Query]] = {
-    ingest.NAME: lambda at: SparkQuery(ingest.run(at.session, at.settings, at.figures)),
+    ingest.NAME: lambda at: SparkQuery(ingest.run(at.session, at.settings, at.figures, metrics=at.sinks)),
     publish.NAME: lambda at: publish.run(at.settings, at.publisher, at.reporter.tell),
     live.NAME: lambda at: SparkQuery(live.run(at.session, at.settings, at.publisher, at.figures, at.metrics)),
-    bar_news.NAME: lambda at: SparkQuery(bar_news.run(at.session, at.settings)),
+    bar_news.NAME: lambda at: SparkQuery(bar_news.run(at.session, at.settings, at.sinks)),
 }
 """The queries in the order of their start: what a reader waits for comes first."""
 
@@ -68,13 +71,14 @@ def run(settings: StreamingSettings, names: list[str]) -> int:
         for table in streamed:
             delta.ensure_table(table, lake)
         session = build_session(settings)
-        publisher, figures = Publisher.from_settings(settings, stopping), Figures()
-        metrics = Metrics(publisher.now_us)
-        if settings.metrics_port:
-            metrics.serve(settings.metrics_host, settings.metrics_port)
+        registry = new_registry()
+        sinks, figures = SinkMetrics(registry), Figures()
+        publisher = Publisher.from_settings(settings, stopping, sinks)
+        metrics = Metrics(publisher.now_us, registry)
+        metrics.serve(settings.metrics_host, settings.metrics_port)
         reporter = ProgressReporter(settings, publisher.now_us, figures, metrics)
         session.streams.addListener(reporter)
-        context = Context(session, settings, publisher, figures, reporter, metrics)
+        context = Context(session, settings, publisher, figures, reporter, metrics, sinks)
         queries = _start(names, lambda name: QUERIES[name](context), stopping)
         log.info("streaming", queries=names, lake=lake, source=settings.source)
         died = _watch(queries, stopping, metrics)

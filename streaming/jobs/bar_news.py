@@ -15,6 +15,7 @@ from streaming.jobs.query import start
 from streaming.jobs.slices import planned_versions
 from streaming.settings import StreamingSettings
 from streaming.sinks.delta import Lake, query_id
+from streaming.sinks.metrics import SinkMetrics
 from streaming.sinks.states import StateFiles, States
 from streaming.transforms.bar_news import join, once
 from streaming.transforms.frames import schema_of
@@ -22,9 +23,9 @@ from streaming.transforms.frames import schema_of
 NAME = "bar_news"
 
 
-def run(session: SparkSession, settings: StreamingSettings) -> StreamingQuery:
+def run(session: SparkSession, settings: StreamingSettings, metrics: SinkMetrics | None = None) -> StreamingQuery:
     """Start the query."""
-    lake = Lake(settings.lake_root)
+    lake = Lake(settings.lake_root, metrics)
     bars, news = (read_rows(session, lake.root, rows, settings.topics.news) for rows in ("bars", "news"))
     known = once(news, delay_minutes=settings.news.delay_minutes, clock=settings.news_clock)
     pairs = join(bars, known, clock=settings.news_clock)

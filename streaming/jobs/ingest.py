@@ -23,6 +23,7 @@ from streaming.jobs.slices import advanced, begins, last_offsets, planned
 from streaming.jobs.slices import run as run_slices
 from streaming.settings import StreamingSettings
 from streaming.sinks.delta import Lake, query_id
+from streaming.sinks.metrics import SinkMetrics
 from streaming.sinks.states import StateFiles, States
 from streaming.spark import read_kafka
 from streaming.steps.ingest import BARS, MARKETS, Ingest, Output, extend, lost_ids
@@ -37,11 +38,16 @@ NAME = "ingest"
 
 
 def run(
-    session: SparkSession, settings: StreamingSettings, figures: Figures, read: Reader = read_event
+    session: SparkSession,
+    settings: StreamingSettings,
+    figures: Figures,
+    read: Reader = read_event,
+    *,
+    metrics: SinkMetrics | None = None,
 ) -> StreamingQuery:
     """Start the query."""
     records = read_kafka(session, settings, settings.topics.ingested)
-    sink = Sink(settings, figures, read)
+    sink = Sink(settings, figures, read, metrics)
     return start(records, NAME, settings, every_s=settings.triggers.ingest_s, sink=sink.write)
 
 
@@ -51,10 +57,17 @@ class Sink:
     Args:
         figures: told the size of the states.
         read: reads a record's value.
+        metrics: told of commits.
     """
 
-    def __init__(self, settings: StreamingSettings, figures: Figures, read: Reader = read_event) -> None:
-        self._lake = Lake(settings.lake_root)
+    def __init__(
+        self,
+        settings: StreamingSettings,
+        figures: Figures,
+        read: Reader = read_event,
+        metrics: SinkMetrics | None = None,
+    ) -> None:
+        self._lake = Lake(settings.lake_root, metrics)
         self._figures = figures
         self._delay_us = settings.bars.delay_s * 1_000_000
         self._trades, self._statuses = settings.topics.trades, settings.topics.feed_status

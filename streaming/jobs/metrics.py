@@ -1,7 +1,7 @@
 """What the queries do, for Prometheus: `GET /metrics` of the streaming application.
 
-What belongs here: names, units and the page. Where the figures come from: progress.py. Names follow Prometheus'
-conventions: base units, `_total` for what only grows. A counter starts at 0 with the process, as Prometheus expects.
+What belongs here: names and units of queries and alerts. Where the figures come from: progress.py; the page:
+streaming/metrics.py. A counter starts at 0 with the process, as Prometheus expects.
 """
 
 from __future__ import annotations
@@ -10,15 +10,13 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import structlog
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from streaming.metrics import MetricsPage, new_registry
 from streaming.sinks.progress import ProgressRow
 
 _BATCH_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 60)
 _QUERY = ["query"]
-
-log = structlog.get_logger()
 
 
 class Metrics:
@@ -26,12 +24,13 @@ class Metrics:
 
     Args:
         now_us: platform clock in microseconds: delays of a replay are measured by its own time.
+        registry: shared with the sinks' figures.
     """
 
-    def __init__(self, now_us: Callable[[], int]) -> None:
-        self.registry = CollectorRegistry()
+    def __init__(self, now_us: Callable[[], int], registry: CollectorRegistry | None = None) -> None:
+        self.registry = registry or new_registry()
+        self._page = MetricsPage(self.registry)
         self._now_us = now_us
-        self._close: Callable[[], None] | None = None
         self._records = self._counter("records", "Records and rows read.")
         self._batches = self._counter("batches", "Batches done.")
         self._late = self._counter("late_records", "Records that came after their window was written.")
@@ -99,23 +98,10 @@ class Metrics:
         """Count an alert that was handed to the sinks; one that a repeated batch raises again counts again."""
         self._alerts.labels(rule, severity).inc()
 
-    def serve(self, host: str, port: int) -> None:
+    def serve(self, host: str, port: int | None) -> None:
         """Answer on http://host:port/metrics until `close`; a port that is taken is logged and stops no stream."""
-        try:
-            server, thread = start_http_server(port, host, registry=self.registry)
-        except OSError as error:
-            log.warning("no metrics page", port=port, reason=str(error))
-            return
-
-        def close() -> None:
-            server.shutdown()
-            server.server_close()
-            thread.join()
-
-        self._close = close
+        self._page.serve(host, port)
 
     def close(self) -> None:
         """Take the page down."""
-        if self._close is not None:
-            self._close()
-            self._close = None
+        self._page.close()

@@ -8,6 +8,7 @@ makes the calling query wait, with pauses that grow to MAX_PAUSE_S; nothing else
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 
@@ -23,6 +24,7 @@ from streaming.clock import PlatformClock
 from streaming.errors import RetryableError
 from streaming.settings import StreamingSettings
 from streaming.sinks.alerts import AlertRelay
+from streaming.sinks.metrics import SinkMetrics
 from streaming.sinks.postgres import Upsert
 from streaming.sinks.redis import RedisSink
 from streaming.sinks.supabase import ServingSink, make_sink
@@ -43,6 +45,7 @@ class Publisher:
         dsn: of PostgreSQL, to rebuild the cache from.
         clock: platform clock.
         stopping: set when the application ends; a wait then gives up.
+        metrics: told of what was written and what failed.
     """
 
     def __init__(
@@ -54,7 +57,9 @@ class Publisher:
         dsn: SecretStr | None,
         clock: PlatformClock,
         stopping: threading.Event,
+        metrics: SinkMetrics | None = None,
     ) -> None:
+        self._metrics = metrics or SinkMetrics()
         self._make_sink = make_sink
         self._relay = relay
         self._cache = cache
@@ -66,7 +71,9 @@ class Publisher:
         self._lock = threading.Lock()
 
     @classmethod
-    def from_settings(cls, settings: StreamingSettings, stopping: threading.Event) -> Publisher:
+    def from_settings(
+        cls, settings: StreamingSettings, stopping: threading.Event, metrics: SinkMetrics | None = None
+    ) -> Publisher:
         """The publisher that the settings name.
 
         Raises:
@@ -80,6 +87,7 @@ class Publisher:
             dsn=settings.postgres_dsn,
             clock=PlatformClock(settings.clock_url),
             stopping=stopping,
+            metrics=metrics,
         )
 
     def now_us(self) -> int:
@@ -115,6 +123,7 @@ class Publisher:
         upserts = [Upsert(table, frame) for table, frame in frames.items()]
         known_at = datetime.fromtimestamp(self.now_us() / 1e6, UTC)
         self._until_done(
+            "postgres",
             lambda: sink.publish(
                 batch_id,
                 upserts,
@@ -122,11 +131,13 @@ class Publisher:
                 refresh_enriched=refresh_enriched,
                 known_at=known_at,
                 feed_status=feed_status,
-            )
+            ),
         )
+        for upsert in upserts:
+            self._metrics.wrote("postgres", upsert.table, upsert.frame.height)
         failpoints.reach(f"{query}:postgres")
         if alerts or batch_id % 30 == 0:  # what a crash left behind is sent as well
-            self._until_done(lambda: self._send_alerts(sink))
+            self._until_done("kafka", lambda: self._send_alerts(sink))
             failpoints.reach(f"{query}:alerts")
         self._show(upserts, alerts)
         failpoints.reach(f"{query}:redis")
@@ -139,12 +150,20 @@ class Publisher:
 
     def _send_alerts(self, sink: ServingSink) -> None:
         with self._lock:
-            self._relay.send_pending(sink)
+            try:
+                self._metrics.alerts_sent(self._relay.send_pending(sink))
+            except RetryableError:
+                self._metrics.alerts_failed()
+                raise
 
     def _show(self, upserts: Sequence[Upsert], alerts: Sequence[Alert]) -> None:
+        began = time.monotonic()
         if not self._cache.publish(upserts, alerts=alerts):
             self._is_cache_stale = True
+            if self._cache.is_used:
+                self._metrics.failed("redis")
             return
+        self._metrics.took("redis", time.monotonic() - began)
         # What was skipped while it was away, or emptied by somebody, comes back from PostgreSQL.
         if (self._is_cache_stale or not self._cache.is_whole) and self._dsn is not None:
             try:
@@ -153,11 +172,11 @@ class Publisher:
             except (RetryableError, redis.RedisError):
                 log.warning("cache not rebuilt; the next batch tries again")
 
-    def _until_done(self, action: Callable[[], object]) -> None:
+    def _until_done(self, store: str, action: Callable[[], object]) -> None:
         for attempt in stamina.retry_context(
             on=self._is_worth_a_retry, attempts=None, timeout=None, wait_initial=0.5, wait_max=MAX_PAUSE_S
         ):
-            with attempt:
+            with attempt, self._metrics.commit(store):
                 action()
 
     def _is_worth_a_retry(self, error: Exception) -> bool:

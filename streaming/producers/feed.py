@@ -116,6 +116,7 @@ class TradeFeed:
 
     def on_message(self, payload: bytes) -> None:
         """One frame."""
+        self.voice.heard()
         if self._is_ready:
             self._handle(payload)
         elif len(self._backlog) < MAX_BACKLOG:
@@ -135,6 +136,7 @@ class TradeFeed:
 
     def on_alive(self, asked_at: float) -> None:
         """Silence was quiet: the feed's time goes on. Not in a replay, whose simulator may lag its own clock."""
+        self.voice.heard_at = max(self.voice.heard_at, asked_at)
         if self._is_ready and not self._clock.is_replay:
             age_us = int((time.monotonic() - asked_at) * 1e6)
             self._feed_time = max(self._feed_time, self._clock.now_us() - age_us - _ANSWER_MARGIN_US)

@@ -21,6 +21,7 @@ from streaming.producers.alphavantage_feed import AlphaVantageSource
 from streaming.producers.budget import Budget, Limit
 from streaming.producers.coingecko_feed import CoinGeckoSource
 from streaming.producers.http import Key, VenueHttp
+from streaming.producers.metrics import Watched, feed_metrics
 from streaming.producers.newsapi_feed import NewsApiSource
 from streaming.producers.polling import Poller, Refusals, Source
 from streaming.producers.recent_news import recent_articles
@@ -123,8 +124,11 @@ async def run_pollers(settings: ProducerSettings, names: Sequence[str]) -> None:
     ):
         shared = Shared(settings, sink, clock, await _stories(settings, names), opened)
         log.info("polling", sources=list(names), source=settings.source, stories=len(shared.stories))
-        await _all(make_pollers(names, shared))
-    await asyncio.Event().wait()
+        pollers = make_pollers(names, shared)
+        with feed_metrics(settings, sink) as shown:
+            shown.watch([Watched(poller.voice, every_s=poller.wait_s) for poller in pollers])
+            await _all(pollers)
+            await asyncio.Event().wait()
 
 
 async def _stories(settings: ProducerSettings, names: Sequence[str]) -> Stories:

@@ -135,7 +135,7 @@ class Poller:
 
     def __init__(self, source: Source, voice: Voice, sink: EventSink, clock: PlatformClock) -> None:
         self._source = source
-        self._voice = voice
+        self.voice = voice
         self._sink = sink
         self._clock = clock
         self._polled_until_us: int | None = None  # None while polls fail
@@ -179,9 +179,10 @@ class Poller:
         asked_at = self._clock.now_us()
         answers = await self._answers(asked_at)
         for answer in answers:
-            self._voice.say("poll", stream=answer.stream, detail=answer.detail)
+            self.voice.say("poll", stream=answer.stream, detail=answer.detail)
         self._tell(answers)
         is_healthy = not all(answer.failure for answer in answers)
+        self._note(answers, is_healthy=is_healthy)
         self._polled_until_us = asked_at if is_healthy else None
         self._beat()
 
@@ -198,10 +199,16 @@ class Poller:
             log.exception("poll failed", venue=self._source.venue)
             return [Polled(self._source.stream, failure=f"fault in the producer: {type(error).__name__}")]
 
+    def _note(self, answers: list[Polled], *, is_healthy: bool) -> None:
+        self.voice.counts["items"] += sum(answer.new for answer in answers)
+        self.voice.is_connected = is_healthy
+        if is_healthy:
+            self.voice.heard()
+
     def _tell(self, answers: list[Polled]) -> None:
         """Log what fails, once each time it changes."""
         failures = [f"{answer.stream}: {answer.failure}" for answer in answers if answer.failure]
-        self._voice.counts["failed_polls"] += len(failures)
+        self.voice.counts["failed_polls"] += len(failures)
         told = "; ".join(failures)
         if told and told != self._told:
             log.warning("poll failed", venue=self._source.venue, reason=told)
@@ -224,6 +231,6 @@ class Poller:
     async def _finish(self) -> None:
         await self._sink.flush()
         self._beat(ended=True)
-        self._voice.say("ended", stream=self._source.stream, detail="end of recording")
+        self.voice.say("ended", stream=self._source.stream, detail="end of recording")
         await self._sink.flush()
-        log.info("recording ended", venue=self._source.venue, **self._voice.counts)
+        log.info("recording ended", venue=self._source.venue, **self.voice.counts)

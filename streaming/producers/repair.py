@@ -130,6 +130,7 @@ class Repairer:
                 await self._fetch(symbol, part, written, gone)
         except _FAILURES as error:
             self._complain(symbol, error)
+        self._voice.counts["repaired"] += len(written)
         for found in runs(mark.trade_id for mark in written):
             self._voice.say("repaired", symbol=symbol, ids=found, detail=f"{found.size} trades by REST")
         for lost in gone:

@@ -22,6 +22,7 @@ from streaming.producers.kafka import last_trades
 from streaming.producers.kraken import Kraken
 from streaming.producers.kraken_rest import KrakenRest
 from streaming.producers.limits import RateLimit
+from streaming.producers.metrics import FeedCollector, Watched, feed_metrics
 from streaming.producers.run import open_clock, open_http, open_sink, patiently
 from streaming.producers.settings import ProducerSettings
 from streaming.producers.settings import Venue as VenueSettings
@@ -95,12 +96,15 @@ async def _run(settings: ProducerSettings, name: str) -> None:
     ):
         clock = await open_clock(settings, http)
         rest = maker.rest(http)
-        try:
-            while not await stream_wanted(settings, maker, coins, sink=sink, clock=clock, rest=rest, known=known):
-                pass
-        finally:
-            coins.close()
-    await asyncio.Event().wait()
+        with feed_metrics(settings, sink) as shown:
+            try:
+                while not await stream_wanted(
+                    settings, maker, coins, sink=sink, clock=clock, rest=rest, known=known, shown=shown
+                ):
+                    pass
+            finally:
+                coins.close()
+            await asyncio.Event().wait()
 
 
 async def stream_wanted(
@@ -112,6 +116,7 @@ async def stream_wanted(
     clock: PlatformClock,
     rest: VenueRest,
     known: LastTrades,
+    shown: FeedCollector,
 ) -> bool:
     """Stream the markets that are wanted now; True at the end of a recording, False when others are wanted.
 
@@ -126,6 +131,7 @@ async def stream_wanted(
             await changed
             return False
         feed, venue = await prepare_feed(settings, maker, sink, clock, rest=rest, known=known, wanted=wanted)
+        shown.watch([Watched(feed.voice, feed.repairer.open)])
         return await _stream_until(changed, settings, maker.options, feed, venue)
     finally:
         changed.cancel()

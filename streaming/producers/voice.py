@@ -19,7 +19,14 @@ log = structlog.get_logger(__name__)
 
 
 class Voice:
-    """Writes the statuses and rejects of one venue.
+    """Writes the statuses and rejects of one venue, and knows how the feed is.
+
+    Attributes:
+        counts: what was written, missed and refused, by kind.
+        messages: that the source gave: frames of a stream, answers to polls.
+        heard_at: when the source last gave one, or proved that it is there; monotonic seconds.
+        is_connected: whether the stream is there; of a polled source: whether its last poll succeeded.
+        is_over: whether a recording was played to its end: silence is right then.
 
     Args:
         venue: whose feed it is.
@@ -33,6 +40,15 @@ class Voice:
         self._clock = clock
         self._last_reason = ("", 0.0)
         self.counts: Counter[str] = Counter()
+        self.messages = 0
+        self.heard_at = time.monotonic()
+        self.is_connected = False
+        self.is_over = False
+
+    def heard(self) -> None:
+        """The source gave a message."""
+        self.messages += 1
+        self.heard_at = time.monotonic()
 
     def say(
         self,
@@ -44,6 +60,7 @@ class Voice:
         stream: str = "trade",
     ) -> None:
         """Write a FeedStatus."""
+        self.is_over = self.is_over or status == "ended"
         now = self._clock.now_us()
         self._sink.status(
             FeedStatus(
@@ -62,11 +79,13 @@ class Voice:
     def connected(self, detail: str) -> None:
         """The connection is there; the next loss is told whatever its reason."""
         self._last_reason = ("", 0.0)
+        self.is_connected = True
         self.say("connected", detail=detail)
 
     def disconnected(self, reason: str) -> None:
         """The connection is gone or could not be made; the same reason again only after a while."""
         self.counts["disconnects"] += 1
+        self.is_connected = False
         told, when = self._last_reason
         if reason != told or time.monotonic() - when > _SAME_REASON_S:
             self._last_reason = (reason, time.monotonic())

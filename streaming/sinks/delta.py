@@ -36,8 +36,10 @@ from streaming.sinks.objects import get, put
 from streaming.sinks.opened import OpenTables
 from streaming.transforms.frames import TIME, schema_of
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # Spark's workers write files with this module: they need neither
     from pyspark.sql import DataFrame
+
+    from streaming.sinks.metrics import SinkMetrics
 
 TABLE_PROPERTIES = {
     "delta.dataSkippingNumIndexedCols": "12",
@@ -132,11 +134,13 @@ class Lake:
 
     Args:
         root: folder or s3:// URI.
+        metrics: told of commits.
     """
 
-    def __init__(self, root: str) -> None:
+    def __init__(self, root: str, metrics: SinkMetrics | None = None) -> None:
         self.root = root
         self._open = OpenTables(root).newest
+        self._metrics = metrics
         self._commits: dict[Table, int] = {}
 
     def commit(self, table: Table, files: Sequence[DataFile], *, application: str, batch_id: int) -> None:
@@ -156,13 +160,16 @@ class Lake:
         if done is not None and done >= batch_id:
             return
         version, now_ms = at.version(), time.time_ns() // 1_000_000
-        at.create_write_transaction(
-            [AddAction(f.path, f.size, f.partition, now_ms, data_change=True, stats=f.stats) for f in files],
-            "append",
-            at.schema(),
-            partition_by=list(table.partition_by),
-            commit_properties=CommitProperties(app_transactions=[Transaction(name, batch_id)]),
-        )
+        with self._metrics.commit("delta") if self._metrics else contextlib.nullcontext():
+            at.create_write_transaction(
+                [AddAction(f.path, f.size, f.partition, now_ms, data_change=True, stats=f.stats) for f in files],
+                "append",
+                at.schema(),
+                partition_by=list(table.partition_by),
+                commit_properties=CommitProperties(app_transactions=[Transaction(name, batch_id)]),
+            )
+        if self._metrics:
+            self._metrics.wrote("delta", table.full_name, sum(file.rows for file in files))
         # Counted by versions at first: an application that is often started again compacts as well.
         self._commits[table] = self._commits.get(table, version % COMPACT_AFTER) + 1
         failpoints.reach(f"after:{table.full_name}")

@@ -69,6 +69,11 @@ class RedisSink:
         self._is_down = False
         self._client = None if url is None else _client(url)
 
+    @property
+    def is_used(self) -> bool:
+        """Whether there is a server to write to."""
+        return self._client is not None
+
     def publish(self, upserts: Sequence[Upsert], *, alerts: Sequence[Alert] = ()) -> bool:
         """Show the rows of live_markets and bars_1m among the upserts, and the alerts; other tables are left out.
 

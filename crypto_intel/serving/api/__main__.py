@@ -6,15 +6,20 @@ import uvicorn
 from fastapi import FastAPI
 
 from crypto_intel.serving.api.app import create_app
+from crypto_intel.serving.api.metrics import ApiMetrics
 from crypto_intel.serving.settings import ServingSettings
 from streaming.log import configure_log
+from streaming.metrics import MetricsPage
 
 
 def make_app() -> FastAPI:
     """The app on the settings of the environment: what each process makes for itself."""
     settings = ServingSettings()
     configure_log(json=settings.log_json)
-    return create_app(settings)
+    metrics = ApiMetrics()
+    # Of several processes the first one shows its figures; they take what comes in turn, so it speaks for the others.
+    MetricsPage(metrics.registry).serve(settings.metrics_host, settings.metrics_port)
+    return create_app(settings, metrics)
 
 
 def main() -> None:

@@ -22,6 +22,7 @@ from crypto_intel.serving.api.guard import Guard
 from crypto_intel.serving.api.hot import HotAnswers
 from crypto_intel.serving.api.limits import Limiter
 from crypto_intel.serving.api.live.hub import Hub
+from crypto_intel.serving.api.metrics import ApiMetrics, Count
 from crypto_intel.serving.api.routes import alerts, config, live, market, news, trust
 from crypto_intel.serving.database import AsyncDatabase
 from crypto_intel.serving.settings import ServingSettings
@@ -41,8 +42,12 @@ and the same parameters. `format` or the header Accept chooses JSON, CSV, Parque
 """
 
 
-def create_app(settings: ServingSettings) -> FastAPI:
+def create_app(settings: ServingSettings, metrics: ApiMetrics | None = None) -> FastAPI:
     """The app on these settings; it connects when it starts.
+
+    Args:
+        settings: its own.
+        metrics: told of each request.
 
     Raises:
         ValueError: no database is named.
@@ -71,6 +76,7 @@ def create_app(settings: ServingSettings) -> FastAPI:
         add_admin(app, settings.api, settings.postgres_dsn)
     problems.install(app)
     _shield(app, settings)
+    app.add_middleware(Count, metrics=metrics or ApiMetrics())
     app.openapi = partial(_openapi_once, app)  # type: ignore[method-assign]
     return app
 

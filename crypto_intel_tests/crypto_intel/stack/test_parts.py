@@ -145,6 +145,7 @@ def test_parts_can_be_left_out_by_the_beginning_of_their_names(tmp_path: Path) -
         "producer-pollers",
         "api",
         "dashboard",
+        "exporter",
     ]
 
 

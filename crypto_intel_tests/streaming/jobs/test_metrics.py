@@ -68,7 +68,9 @@ def test_prometheus_can_read_the_page(metrics: Metrics) -> None:
     metrics.count_alert("price_move", "warning")
     page = httpx.get(f"http://127.0.0.1:{port}/metrics", trust_env=False).text
     families = {family.name: family for family in text_string_to_metric_families(page)}
-    assert all(name.startswith("crypto_intel_") and family.documentation for name, family in families.items())
+    assert all(
+        name.startswith(("crypto_intel_", "process_")) and family.documentation for name, family in families.items()
+    )
     assert families["crypto_intel_stream_up"].samples[0].value == 1
     assert {"rule": "price_move", "severity": "warning"} in [
         s.labels for s in families["crypto_intel_alerts_raised"].samples

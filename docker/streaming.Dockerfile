@@ -1,11 +1,6 @@
-# One image for every role of the platform: Python with Java 17 beside it; the role is the command.
-# Base images are pinned by tag; Debian's packages follow the base image's release.
-FROM python:3.12.12-slim-bookworm AS build
+# The streaming application, and the Spark master and workers that it runs on: the same code on all of them.
+FROM python:3.11.14-slim-bookworm AS build
 
-# hadolint ignore=DL3008
-RUN apt-get update \
-    && apt-get install --yes --no-install-recommends openjdk-17-jre-headless \
-    && rm -rf /var/lib/apt/lists/*
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 RUN python -m venv /opt/platform
 WORKDIR /src
@@ -16,32 +11,44 @@ COPY pyproject.toml README.md ./
 COPY crypto_intel crypto_intel
 COPY streaming streaming
 RUN /opt/platform/bin/pip install --no-deps --no-build-isolation .
+
 # The connectors are in the image, so that Spark starts without the internet.
+FROM build AS jars
+
+# hadolint ignore=DL3008
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends openjdk-17-jre-headless \
+    && rm -rf /var/lib/apt/lists/*
 RUN CRYPTO_INTEL_JARS_DIR=/opt/jars /opt/platform/bin/crypto-intel jars \
     && mv /opt/jars/*/spark /opt/spark-jars \
     && rm -rf /opt/jars
 
-FROM python:3.12.12-slim-bookworm AS runtime
+FROM python:3.11.14-slim-bookworm AS runtime
 
 # hadolint ignore=DL3008
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends openjdk-17-jre-headless procps tini \
     && rm -rf /var/lib/apt/lists/* \
-    && useradd --system --uid 10001 --create-home platform \
-    && install --directory --owner platform --group platform /data /opt/dagster
+    && useradd --system --uid 10001 --no-create-home platform \
+    && install --directory --owner platform --group platform /data
 COPY --from=build /opt/platform /opt/platform
-COPY --from=build /opt/spark-jars /opt/spark-jars
+COPY --from=jars /opt/spark-jars /opt/spark-jars
 COPY --chmod=0755 docker/entrypoint.sh /usr/local/bin/entrypoint
-COPY --chown=platform:platform docker/dagster.yaml docker/workspace.yaml /opt/dagster/
+COPY --chmod=0755 docker/healthy.py /usr/local/bin/healthy
 ENV PATH=/opt/platform/bin:$PATH \
     PYTHONUNBUFFERED=1 \
+    PYTHONDONTWRITEBYTECODE=1 \
+    HOME=/tmp \
     CRYPTO_INTEL_DATA_DIR=/data \
-    CRYPTO_INTEL_SPARK__JARS=/opt/spark-jars \
-    DAGSTER_HOME=/opt/dagster
+    CRYPTO_INTEL_LOG_JSON=true \
+    CRYPTO_INTEL_METRICS_HOST=0.0.0.0 \
+    CRYPTO_INTEL_METRICS_PORT=9464 \
+    PYSPARK_PYTHON=/opt/platform/bin/python \
+    CRYPTO_INTEL_SPARK__JARS=/opt/spark-jars
 # By number, so that a cluster can see that it is not root.
 USER 10001
 WORKDIR /data
-# A role with a port or page of its own has a check of its own in compose.yaml; this one says that the process lives.
-HEALTHCHECK --interval=30s --timeout=5s --start-period=30s --retries=3 CMD ["pgrep", "--full", "streaming|dagster"]
+EXPOSE 9464
+HEALTHCHECK --interval=15s --timeout=5s --start-period=120s --retries=3 CMD ["healthy", "http://localhost:9464/metrics"]
 ENTRYPOINT ["tini", "--", "entrypoint"]
-CMD ["crypto-intel", "--help"]
+CMD ["python", "-m", "streaming.jobs"]

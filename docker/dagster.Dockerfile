@@ -1,0 +1,43 @@
+# Dagster: code server, web server and daemon; the command tells which. Java is for the hour's bars (Spark).
+FROM python:3.11.14-slim-bookworm AS build
+
+ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
+RUN python -m venv /opt/platform
+WORKDIR /src
+# Dependencies first: they change less often than the code.
+COPY requirements.lock ./
+RUN /opt/platform/bin/pip install --require-hashes --requirement requirements.lock
+COPY pyproject.toml README.md ./
+COPY crypto_intel crypto_intel
+COPY streaming streaming
+RUN /opt/platform/bin/pip install --no-deps --no-build-isolation .
+
+FROM python:3.11.14-slim-bookworm AS runtime
+
+# hadolint ignore=DL3008
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends openjdk-17-jre-headless procps tini \
+    && rm -rf /var/lib/apt/lists/* \
+    && useradd --system --uid 10001 --no-create-home platform \
+    && install --directory --owner platform --group platform /data
+COPY --from=build /opt/platform /opt/platform
+COPY docker/dagster.yaml docker/workspace.yaml /opt/dagster-home/
+COPY --chmod=0755 docker/entrypoint.sh /usr/local/bin/entrypoint
+COPY --chmod=0755 docker/healthy.py /usr/local/bin/healthy
+ENV PATH=/opt/platform/bin:$PATH \
+    PYTHONUNBUFFERED=1 \
+    PYTHONDONTWRITEBYTECODE=1 \
+    HOME=/tmp \
+    CRYPTO_INTEL_DATA_DIR=/data \
+    CRYPTO_INTEL_LOG_JSON=true \
+    CRYPTO_INTEL_METRICS_HOST=0.0.0.0 \
+    CRYPTO_INTEL_METRICS_PORT=9464 \
+    PYSPARK_PYTHON=/opt/platform/bin/python \
+    DAGSTER_HOME=/opt/dagster-home
+# By number, so that a cluster can see that it is not root.
+USER 10001
+WORKDIR /data
+EXPOSE 3000 4266
+HEALTHCHECK --interval=15s --timeout=5s --start-period=90s --retries=3 CMD ["healthy", "http://localhost:3000/server_info"]
+ENTRYPOINT ["tini", "--", "entrypoint"]
+CMD ["python", "-m", "dagster_webserver", "-h", "0.0.0.0", "-p", "3000", "-w", "/opt/dagster-home/workspace.yaml"]
