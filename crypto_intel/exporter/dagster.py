@@ -14,7 +14,6 @@ from typing import Any
 
 from prometheus_client import Metric
 
-from crypto_intel.core.hours import DAY_FORMAT, HOUR_FORMAT
 from crypto_intel.exporter.database import Reader
 from crypto_intel.exporter.source import gauge
 
@@ -50,7 +49,8 @@ SELECT asset_key, (
 ) AS partition
 FROM asset_keys k
 """
-_SPANS = {HOUR_FORMAT: timedelta(hours=1), DAY_FORMAT: timedelta(days=1)}
+SPANS = {"%Y-%m-%d-%H": timedelta(hours=1), "%Y-%m-%d": timedelta(days=1)}
+"""Keys of hours and days, as crypto_intel.core.hours writes them; importing it would bring all of Polars, 60 MB."""
 
 
 class Dagster:
@@ -141,7 +141,7 @@ class Dagster:
 
 def partition_end(key: str) -> datetime | None:
     """End of the hour or day that a partition key names; None for a key of another kind."""
-    for form, span in _SPANS.items():
+    for form, span in SPANS.items():
         try:
             return datetime.strptime(key, form).replace(tzinfo=UTC) + span
         except ValueError:

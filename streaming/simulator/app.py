@@ -20,6 +20,7 @@ from streaming.simulator.hub import Hub
 from streaming.simulator.ledger import Ledger
 from streaming.simulator.market import KRAKEN_INSTRUMENTS, KRAKEN_NUMBER, SeededMarket
 from streaming.simulator.news import NewsWire
+from streaming.simulator.origin import origin_of
 from streaming.simulator.paths import ASSETS, PricePaths
 from streaming.simulator.recording import RecordingBacking
 from streaming.simulator.rest_faults import RestFaults
@@ -39,7 +40,7 @@ def build_world(settings: SimulatorSettings) -> World:
     """
     options = settings.simulator
     ledger = Ledger(settings.data_dir / "run" / LEDGER_FILE, settings.source)
-    backing, wire = _replay(options, ledger) if settings.source == "replay" else _seeded(options)
+    backing, wire = _replay(options, ledger) if settings.source == "replay" else _seeded(settings)
     desk = Desk(backing, ledger)
     faults = Faults(backing.symbols)
     hub = Hub(desk, faults, options.tick_ms / 1000)
@@ -56,8 +57,10 @@ def build_world(settings: SimulatorSettings) -> World:
     )
 
 
-def _seeded(options: SimulatorOptions) -> tuple[Backing, NewsWire]:
-    origin_us = options.origin_us()
+def _seeded(settings: SimulatorSettings) -> tuple[Backing, NewsWire]:
+    options = settings.simulator
+    origin = origin_of(settings.data_dir / "run", options.origin)
+    origin_us = int(origin.timestamp()) // 3600 * 3_600_000_000
     paths = PricePaths(options.seed, origin_us)
     rate = options.trades_per_second
     binance = SeededMarket(paths, options.seed, rate)

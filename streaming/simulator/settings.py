@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -24,8 +24,8 @@ class SimulatorOptions(BaseModel):
     seed: int = Field(default=7, ge=0)
     origin: datetime | None = Field(
         default=None,
-        description="When the seeded market began, ISO 8601; cut to the hour; default: a day ago. Must stay the same "
-        "for one data folder: ids count from it.",
+        description="When the seeded market began, ISO 8601; cut to the hour; default: what the data folder "
+        "remembers, at its first start a day ago. Must stay the same for one data folder: ids count from it.",
     )
     trades_per_second: float = Field(
         default=25, gt=0, le=100_000, description="Mean of Binance's markets; must stay the same for one data folder."
@@ -53,11 +53,6 @@ class SimulatorOptions(BaseModel):
     @classmethod
     def _in_utc(cls, value: datetime | None) -> datetime | None:
         return value.replace(tzinfo=UTC) if value and value.tzinfo is None else value
-
-    def origin_us(self) -> int:
-        """Start of the seeded market in microseconds since 1970, on a full hour."""
-        origin = self.origin or datetime.now(UTC) - timedelta(days=1)
-        return int(origin.timestamp()) // 3600 * 3_600_000_000
 
 
 class SimulatorSettings(Settings):

@@ -15,7 +15,8 @@ from dagster._daemon.types import DaemonHeartbeat
 from dagster._utils.error import SerializableErrorInfo
 from pydantic import SecretStr
 
-from crypto_intel.exporter.dagster import Dagster, partition_end
+from crypto_intel.core.hours import DAY_FORMAT, HOUR_FORMAT
+from crypto_intel.exporter.dagster import SPANS, Dagster, partition_end
 from crypto_intel.exporter.database import Reader
 from crypto_intel_tests.crypto_intel.exporter.figures import values
 
@@ -126,3 +127,7 @@ def test_a_partition_is_as_old_as_the_end_of_what_was_made_last(dagster: Dagster
 )
 def test_hours_and_days_have_an_end(key: str, end: datetime | None) -> None:
     assert partition_end(key) == end
+
+
+def test_keys_are_read_as_the_graph_writes_them() -> None:
+    assert list(SPANS) == [HOUR_FORMAT, DAY_FORMAT]
