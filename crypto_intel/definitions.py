@@ -15,7 +15,7 @@ import dagster as dg
 from crypto_intel.automation import SENSORS
 from crypto_intel.jobs import JOBS, SCHEDULES
 from crypto_intel.macro_automation import MACRO_SENSORS
-from crypto_intel.rebuilding import late_trades_sensor
+from crypto_intel.rebuilding import SENSORS as REBUILDING_SENSORS
 from crypto_intel.resources.delta_io import DeltaIOManager
 from crypto_intel.resources.fred import Fred
 from crypto_intel.resources.kafka import KafkaOffsets
@@ -49,7 +49,7 @@ def build_defs(*, resource_overrides: Mapping[str, Any] | None = None) -> dg.Def
         resources={**default_resources(), **(resource_overrides or {})},
         jobs=JOBS,
         schedules=SCHEDULES,
-        sensors=[*SENSORS, *MACRO_SENSORS, late_trades_sensor],
+        sensors=[*SENSORS, *MACRO_SENSORS, *REBUILDING_SENSORS],
         # One process a run: a process a step would load Polars, Dagster and Spark's client once for each asset.
         executor=dg.in_process_executor,
     )

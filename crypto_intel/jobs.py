@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import dagster as dg
 
+from crypto_intel.contracts.alerts import ALERT_REPORT, ALERT_VERDICTS
 from crypto_intel.contracts.columns import Table
 from crypto_intel.contracts.derived import (
     GOLD_BARS_1D,
@@ -14,6 +15,7 @@ from crypto_intel.contracts.derived import (
     GOLD_CROSS_VENUE,
     GOLD_INDICATORS,
     GOLD_MARKET_SUMMARY,
+    GOLD_REPAIRED_BARS_1M,
     GOLD_RETURNS_VOLATILITY,
     SILVER_NEWS,
     SILVER_QUOTES,
@@ -47,6 +49,7 @@ HOUR_TABLES = (
     GOLD_INDICATORS,
     GOLD_MARKET_SUMMARY,
     GOLD_CROSS_VENUE,
+    ALERT_VERDICTS,
 )
 """Tables that an hour's run writes; each has a check of its contract."""
 
@@ -61,7 +64,19 @@ HOUR_ASSETS = [
     dg.AssetKey(["publish", "market_summary"]),
     dg.AssetKey(["publish", "quotes"]),
 ]
-DAY_ASSETS = [key_of(GOLD_BARS_1D), dg.AssetKey(["publish", "bars_1d"])]
+REPAIR_TABLES = (GOLD_REPAIRED_BARS_1M, SILVER_GAPS, ALERT_VERDICTS)
+"""Tables that are written when a repair brought trades of an hour that is not made yet."""
+
+REPAIR_ASSETS = [
+    *(key_of(table) for table in REPAIR_TABLES),
+    dg.AssetKey(["publish", "repaired_bars_1m"]),
+    dg.AssetKey(["publish", "gaps"]),
+]
+REPAIR_CHECKS = [
+    *(dg.AssetCheckKey(key_of(table), "contract") for table in REPAIR_TABLES),
+    dg.AssetCheckKey(key_of(GOLD_REPAIRED_BARS_1M), "gaps_are_closed"),
+]
+DAY_ASSETS = [key_of(GOLD_BARS_1D), dg.AssetKey(["publish", "bars_1d"]), key_of(ALERT_REPORT)]
 MACRO_ASSETS = [key_of(MACRO_FRED_OBSERVATIONS), dg.AssetKey(["publish", "macro_observations"])]
 
 HOUR_CHECKS = [
@@ -70,7 +85,7 @@ HOUR_CHECKS = [
     dg.AssetCheckKey(key_of(GOLD_BARS_1M), "stream_equals_batch"),
     dg.AssetCheckKey(dg.AssetKey(["publish", "market_enriched"]), "agrees_with_lake"),
 ]
-DAY_CHECKS = [dg.AssetCheckKey(key_of(GOLD_BARS_1D), "contract")]
+DAY_CHECKS = [dg.AssetCheckKey(key_of(table), "contract") for table in (GOLD_BARS_1D, ALERT_REPORT)]
 MACRO_CHECKS = [dg.AssetCheckKey(key_of(MACRO_FRED_OBSERVATIONS), "contract")]
 FEATURE_TABLES = (MACRO_FRED_AS_OF, MACRO_FEATURES)
 CALENDAR_TABLES = (MACRO_FRED_SERIES, MACRO_RELEASE_DATES)
@@ -94,6 +109,13 @@ hour_job = dg.define_asset_job(
     _selection(HOUR_ASSETS, HOUR_CHECKS),
     tags=RETRY_CRASHES,
     description="An hour of market data: silver, gold, checks, and its publication; and the ledger of gaps as of now.",
+)
+repair_job = dg.define_asset_job(
+    "repaired_minutes",
+    _selection(REPAIR_ASSETS, REPAIR_CHECKS),
+    tags=RETRY_CRASHES,
+    description="Minutes of a running hour that a repair made whole: folded again, served as the next revision, gaps "
+    "proven closed, alerts judged again.",
 )
 day_job = dg.define_asset_job(
     "market_day",
@@ -139,5 +161,5 @@ retention_schedule = dg.ScheduleDefinition(
     default_status=dg.DefaultScheduleStatus.RUNNING,
     description="Once a day, when little else is asked for.",
 )
-JOBS = [hour_job, day_job, macro_job, features_job, calendar_job, retention_job]
+JOBS = [hour_job, repair_job, day_job, macro_job, features_job, calendar_job, retention_job]
 SCHEDULES = [retention_schedule]

@@ -18,6 +18,7 @@ from crypto_intel.contracts.derived import (
     GOLD_CROSS_VENUE,
     GOLD_INDICATORS,
     GOLD_MARKET_SUMMARY,
+    GOLD_REPAIRED_BARS_1M,
     GOLD_RETURNS_VOLATILITY,
     SILVER_NEWS,
     SILVER_QUOTES,
@@ -37,6 +38,16 @@ _OF_TRADES = {
     **dict.fromkeys(("open", "close"), ("price", "trade_id")),
     **dict.fromkeys(("high", "low", "volatility_pct", "return_pct"), ("price",)),
 }
+_MINUTES_OF_TRADES = {
+    **_OF_TRADES,
+    "vwap": ("price", "quantity"),
+    "volume_base": ("quantity",),
+    "volume_quote": ("price", "quantity"),
+    "buy_volume_base": ("quantity", "taker_side"),
+    **dict.fromkeys(("trade_count", "first_trade_id", "last_trade_id", "coverage_pct"), ("trade_id",)),
+    **dict.fromkeys(("window_start", "window_end"), ("event_time",)),
+    "completeness": ("trade_id", "origin"),
+}
 _OF_CLOSES = ("rsi_14", "macd", "macd_signal", "macd_histogram", "ema_20")
 _BANDS = ("bollinger_middle", "bollinger_upper", "bollinger_lower")
 
@@ -45,6 +56,7 @@ SOURCES: dict[str, tuple[Table, ...]] = {
     SILVER_NEWS.full_name: (BRONZE_NEWS,),
     SILVER_QUOTES.full_name: (BRONZE_QUOTES,),
     GOLD_BARS_1M.full_name: (SILVER_TRADES,),
+    GOLD_REPAIRED_BARS_1M.full_name: (BRONZE_TRADES,),
     GOLD_BARS_5M.full_name: (GOLD_BARS_1M,),
     GOLD_BARS_1H.full_name: (GOLD_BARS_1M,),
     GOLD_BARS_1D.full_name: (GOLD_BARS_1H,),
@@ -64,16 +76,8 @@ OTHERWISE: dict[str, dict[str, tuple[str, ...]]] = {
         "sentiment": ("title", "summary", "language"),
         "sentiment_told": ("sentiment",),
     },
-    GOLD_BARS_1M.full_name: {
-        **_OF_TRADES,
-        "vwap": ("price", "quantity"),
-        "volume_base": ("quantity",),
-        "volume_quote": ("price", "quantity"),
-        "buy_volume_base": ("quantity", "taker_side"),
-        **dict.fromkeys(("trade_count", "first_trade_id", "last_trade_id", "coverage_pct"), ("trade_id",)),
-        **dict.fromkeys(("window_start", "window_end"), ("event_time",)),
-        "completeness": ("trade_id", "origin"),
-    },
+    GOLD_BARS_1M.full_name: _MINUTES_OF_TRADES,
+    GOLD_REPAIRED_BARS_1M.full_name: _MINUTES_OF_TRADES,
     GOLD_RETURNS_VOLATILITY.full_name: dict.fromkeys(
         (
             "return_pct",

@@ -11,7 +11,7 @@ from typing import Literal
 
 import pyarrow as pa
 
-Layer = Literal["bronze", "silver", "gold", "macro"]
+Layer = Literal["bronze", "silver", "gold", "macro", "alerts"]
 LogicalType = Literal[
     "string", "bigint", "int", "double", "boolean", "date", "timestamp", "binary", "array<string>", "decimal(38,18)"
 ]

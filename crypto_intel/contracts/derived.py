@@ -91,6 +91,13 @@ SILVER_QUARANTINE = Table(
     "refused_at",
 )
 
+GOLD_REPAIRED_BARS_1M = bars_table(
+    "gold",
+    "repaired_bars_1m",
+    "Minutes that streamed in part and that a repair made whole since, of hours that are not made yet.",
+    EVENT_HOUR,
+    "dagster",
+)
 GOLD_BARS_5M = bars_table("gold", "bars_5m", "5-minute bars from gold.bars_1m.", EVENT_HOUR, "dagster")
 GOLD_BARS_1H = bars_table("gold", "bars_1h", "1-hour bars from gold.bars_1m.", EVENT_HOUR, "dagster")
 GOLD_BARS_1D = bars_table("gold", "bars_1d", "1-day bars (UTC) from gold.bars_1h.", EVENT_DAY, "dagster")
@@ -215,6 +222,7 @@ DERIVED = (
     SILVER_NEWS,
     SILVER_QUOTES,
     SILVER_QUARANTINE,
+    GOLD_REPAIRED_BARS_1M,
     GOLD_BARS_5M,
     GOLD_BARS_1H,
     GOLD_BARS_1D,

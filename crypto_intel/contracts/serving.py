@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from crypto_intel.contracts import derived, macro
+from crypto_intel.contracts.alerts import VERDICTS
 from crypto_intel.contracts.columns import Column, LogicalType, Table
 from crypto_intel.contracts.rules import FAMILIES, RULE_UNITS, SEVERITIES
 from crypto_intel.contracts.tables import (
@@ -29,7 +30,6 @@ SOURCES = ("sim", "replay", "live")
 FEED_STATES = ("connected", "disconnected", "alive", "polled", "failing", "ended")
 ALERT_STATES = ("open", "acknowledged", "resolved", "closed")
 """In order: a person looks at it; what it told of has ended, as the platform sees it; a person has settled it."""
-ALERT_VERDICTS = ("confirmed", "revised", "withdrawn")
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,7 @@ ALERTS = ServedTable(
         _c("resolved_at", "timestamp", "Platform clock when what it told of had ended; null until then.",
            nullable=True),
         _c("verdict", "string", "What its rule says of the data when they are whole: the same, another value, or "
-           "nothing; null until then.", nullable=True, allowed=ALERT_VERDICTS),
+           "nothing; null until then.", nullable=True, allowed=VERDICTS),
         _c("verdict_value", "double", "What the rule measures in whole data; null where it finds nothing.",
            nullable=True),
         _c("verdict_at", "timestamp", "Platform clock of the verdict.", nullable=True),

@@ -6,7 +6,7 @@ migrations are held to it by a test. A rule for adding a column: someone reads i
 
 from __future__ import annotations
 
-from crypto_intel.contracts import derived, macro, parts
+from crypto_intel.contracts import alerts, derived, macro, parts
 from crypto_intel.contracts.columns import Table
 from crypto_intel.contracts.parts import BAR as _BAR
 from crypto_intel.contracts.parts import EVENT_DATE as _EVENT_DATE
@@ -309,6 +309,7 @@ TABLES: dict[str, Table] = {
         GOLD_MARKET_ENRICHED,
         *derived.DERIVED,
         *macro.MACRO_TABLES,
+        *alerts.ALERT_TABLES,
     )
 }
 """Every table of the lake by `layer.name`."""
