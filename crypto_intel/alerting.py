@@ -6,7 +6,9 @@ materialization's own position is newer than the cursor's, and counts instead.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
 from typing import Any
 
 import dagster as dg
@@ -15,6 +17,8 @@ from psycopg import sql
 from psycopg.rows import dict_row
 
 from crypto_intel.contracts.serving import ALERTS
+from crypto_intel.contracts.tables import BRONZE_NEWS, BRONZE_TRADES, SILVER_BARS_1M
+from crypto_intel.resources.lake import Lake
 from crypto_intel.resources.postgres import Postgres
 
 ALERT_KEY = dg.AssetKey(["alerts", "alert"])
@@ -68,14 +72,44 @@ def _reported_lately(instance: dg.DagsterInstance) -> set[str]:
     return {event.tags[ALERT_ID_TAG] for event in events if event and event.tags and ALERT_ID_TAG in event.tags}
 
 
-def materialization(row: dict[str, Any]) -> dg.AssetMaterialization:
-    """One alert as the UI shows it, with its evidence: rule, measure, threshold, window, coverage, bar, news."""
+PINNED = (BRONZE_TRADES, BRONZE_NEWS, SILVER_BARS_1M)
+"""Tables whose versions are kept with an alert: reading them at these versions shows what was known then."""
+
+_PIN = (
+    "UPDATE public.alerts SET evidence = (evidence::jsonb || jsonb_build_object('tables', %s::jsonb))::text "
+    "WHERE alert_id = ANY(%s) AND NOT evidence::jsonb ? 'tables'"
+)
+
+
+def pin(postgres: Postgres, lake: Lake, rows: Sequence[dict[str, Any]]) -> dict[str, int]:
+    """Keep with new alerts which versions the tables have that they rest on: seconds after they were raised.
+
+    Returns:
+        Version by `layer.name` of the tables that are there.
+    """
+    opened = ((table, lake.open(table)) for table in PINNED)
+    versions = {table.full_name: delta.version() for table, delta in opened if delta is not None}
+    if rows and versions:
+        with postgres.connect() as connection:
+            pinned = msgspec.json.encode(versions).decode()
+            connection.execute(_PIN, (pinned, [row["alert_id"] for row in rows]))
+    return versions
+
+
+def materialization(row: dict[str, Any], versions: Mapping[str, int] = MappingProxyType({})) -> dg.AssetMaterialization:
+    """One alert as the UI shows it, with its evidence: rule, measure, threshold, window, coverage, bar, news, versions.
+
+    Args:
+        row: of public.alerts.
+        versions: of the tables that it rests on.
+    """
     numbers = {name: row[name] for name in ("value", "threshold", "coverage_pct") if row[name] is not None}
     texts = {name: row[name] for name in ("alert_id", "rule", "severity", "venue", "symbol", "unit", "source")}
     times = {name: dg.MetadataValue.timestamp(row[name]) for name in ("window_start", "window_end", "raised_at")}
     rests_on = {
         "evidence": dg.MetadataValue.json(msgspec.json.decode(row["evidence"])),
         "article_ids": dg.MetadataValue.json(row["article_ids"]),
+        "table_versions": dg.MetadataValue.json(dict(versions)),
     }
     return dg.AssetMaterialization(
         ALERT_KEY,

@@ -15,7 +15,7 @@ import dagster as dg
 import msgspec
 import polars as pl
 
-from crypto_intel.alerting import AlertCursor, materialization, new_alerts
+from crypto_intel.alerting import AlertCursor, materialization, new_alerts, pin
 from crypto_intel.contracts.derived import GOLD_BARS_1H, SILVER_QUARANTINE
 from crypto_intel.contracts.settings import Settings
 from crypto_intel.contracts.tables import BRONZE_FEED_STATUS, BRONZE_TRADES, MACRO_FRED_OBSERVATIONS
@@ -174,14 +174,15 @@ def stream_checks_sensor(context: dg.SensorEvaluationContext, lake: Lake, postgr
 
 
 @dg.sensor(minimum_interval_seconds=15, default_status=dg.DefaultSensorStatus.RUNNING)
-def alerts_sensor(context: dg.SensorEvaluationContext, postgres: Postgres) -> dg.SensorResult:
-    """Turns each alert into one materialization of alerts/alert, once."""
+def alerts_sensor(context: dg.SensorEvaluationContext, postgres: Postgres, lake: Lake) -> dg.SensorResult:
+    """Turns each alert into one materialization of alerts/alert, once, and pins the versions of what it rests on."""
     if not postgres.is_configured():
         return dg.SensorResult(skip_reason="CRYPTO_INTEL_POSTGRES_DSN is not set: no alerts to read")
     cursor = _decode(context.cursor, AlertCursor)
     rows, cursor = new_alerts(postgres, cursor, context.instance)
+    versions = pin(postgres, lake, rows) if rows else {}
     return dg.SensorResult(
-        asset_events=[materialization(row) for row in rows],
+        asset_events=[materialization(row, versions) for row in rows],
         skip_reason=f"{len(rows)} new alerts" if rows else "no new alerts",
         cursor=_encode(cursor),
     )

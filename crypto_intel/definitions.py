@@ -13,9 +13,12 @@ from typing import Any
 import dagster as dg
 
 from crypto_intel.automation import SENSORS
+from crypto_intel.incident_watch import incidents_sensor
 from crypto_intel.jobs import JOBS, SCHEDULES
 from crypto_intel.macro_automation import MACRO_SENSORS
+from crypto_intel.notifying import notices_sensor
 from crypto_intel.rebuilding import SENSORS as REBUILDING_SENSORS
+from crypto_intel.resources.channels import Channels
 from crypto_intel.resources.delta_io import DeltaIOManager
 from crypto_intel.resources.fred import Fred
 from crypto_intel.resources.kafka import KafkaOffsets
@@ -36,6 +39,7 @@ def default_resources() -> dict[str, Any]:
         "kafka": KafkaOffsets(),
         "fred": Fred(),
         "spark": BatchSpark(),
+        "channels": Channels(),
     }
 
 
@@ -49,7 +53,7 @@ def build_defs(*, resource_overrides: Mapping[str, Any] | None = None) -> dg.Def
         resources={**default_resources(), **(resource_overrides or {})},
         jobs=JOBS,
         schedules=SCHEDULES,
-        sensors=[*SENSORS, *MACRO_SENSORS, *REBUILDING_SENSORS],
+        sensors=[*SENSORS, *MACRO_SENSORS, *REBUILDING_SENSORS, incidents_sensor, notices_sensor],
         # One process a run: a process a step would load Polars, Dagster and Spark's client once for each asset.
         executor=dg.in_process_executor,
     )

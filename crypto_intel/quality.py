@@ -13,6 +13,7 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
+from crypto_intel.alerting import ALERT_KEY
 from crypto_intel.contracts.columns import Table
 from crypto_intel.contracts.derived import GOLD_BARS_1H, GOLD_INDICATORS, GOLD_MARKET_SUMMARY
 from crypto_intel.contracts.serving import BARS_1M as SERVED_BARS
@@ -36,6 +37,7 @@ from crypto_intel.core.gaps import open_since, recent_ledger
 from crypto_intel.core.hours import read_clocks
 from crypto_intel.core.macro import known_on
 from crypto_intel.core.quarantine import WHOLE, contract_breakers
+from crypto_intel.notifying import troubled_channels
 from crypto_intel.reports import markdown
 from crypto_intel.resources import cache
 from crypto_intel.resources.delta_io import partition_filter
@@ -290,6 +292,15 @@ def _cache_agrees(readers: Readers) -> Outcome:
     return Outcome(wrong.is_empty(), metadata)
 
 
+def _channels_deliver(readers: Readers) -> Outcome:
+    with readers.postgres.connect() as connection:
+        troubled = troubled_channels(connection)
+    metadata: dict[str, Any] = {"channels_in_trouble": len(troubled)}
+    if troubled:
+        metadata["channels"] = dg.MetadataValue.md(markdown(pl.DataFrame(troubled), cell_chars=200))
+    return Outcome(not troubled, metadata)
+
+
 MAX_GAPS_SHOWN = 20
 TRADES_BOUND = timedelta(seconds=45)
 """Less than a minute: the least that Dagster's own freshness policies know. The busiest market trades every second."""
@@ -303,6 +314,14 @@ _CHECK_HOURS = "look at hour_closed_sensor's last ticks and at the last market_h
 STREAM_CHECKS: list[StreamCheck] = [
     *(recent_rows_check(t) for t in (BRONZE_TRADES, BRONZE_NEWS, BRONZE_FEED_STATUS)),
     *(recent_rows_check(t) for t in (SILVER_BARS_1M, SILVER_BARS_5M, SILVER_BAR_NEWS)),
+    StreamCheck(
+        ALERT_KEY,
+        "channels_deliver",
+        "Every channel takes what it is sent, at the first try.",
+        "last_error says why; look at the channel's address (CRYPTO_INTEL_CHANNELS__NAME); tries go on by themselves.",
+        _channels_deliver,
+        severity=dg.AssetCheckSeverity.WARN,
+    ),
     StreamCheck(
         key_of(BRONZE_FEED_STATUS),
         "feeds_alive",

@@ -51,6 +51,11 @@ class BadRulesError(ValueError):
     """Rules or routes do not fit; the text names each field and what is allowed."""
 
 
+def is_covered(market: str, patterns: Sequence[str]) -> bool:
+    """A market, `venue:symbol`, matches one of the patterns; none are for every market."""
+    return not patterns or any(fnmatchcase(market, pattern) for pattern in patterns)
+
+
 class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -66,7 +71,7 @@ class _Rule(_Part):
 
     def covers(self, market: str) -> bool:
         """Whether it is judged on a market, `venue:symbol`."""
-        return not self.markets or any(fnmatchcase(market, pattern) for pattern in self.markets)
+        return is_covered(market, self.markets)
 
 
 class PriceMoveRule(_Rule):
@@ -160,7 +165,10 @@ class QuietHours(_Part):
 
 
 class Route(_Part):
-    """Which alerts go to which channels; empty means all. Quiet hours hold back what is less than critical."""
+    """Which alerts go to which channels; empty means all. Quiet hours hold back what is less than critical.
+
+    The same rule and symbol is told once in `again_after_s`, whatever venue it is on, unless it gets more severe.
+    """
 
     name: Name
     channels: tuple[Name, ...] = ()
@@ -168,6 +176,11 @@ class Route(_Part):
     rules: tuple[Name, ...] = ()
     markets: tuple[Pattern, ...] = ()
     quiet_hours: QuietHours | None = None
+    again_after_s: Cooldown = 300
+
+    def covers(self, market: str) -> bool:
+        """Whether it is about a market, `venue:symbol`."""
+        return is_covered(market, self.markets)
 
 
 class AlertConfig(_Part):

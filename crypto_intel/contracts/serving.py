@@ -125,7 +125,7 @@ ALERTS = ServedTable(
         _c("state", "string", "What people did with it; open when raised.", allowed=ALERT_STATES),
         _c("article_ids", "array<string>", "News that it rests on."),
         _c("evidence", "string", "JSON: bar, the minute in which it fired as it was then; values, what was compared; "
-           "rule, by which."),
+           "rule, by which; tables, their Delta versions then."),
         _c("resolved_at", "timestamp", "Platform clock when what it told of had ended; null until then.",
            nullable=True),
         _c("verdict", "string", "What its rule says of the data when they are whole: the same, another value, or "

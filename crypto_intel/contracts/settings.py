@@ -91,6 +91,10 @@ class Settings(BaseSettings):
     rules_file: Path | None = Field(
         default=None, description="Alert rules and routes in YAML; unset: those that come with the project."
     )
+    channels: dict[str, SecretStr] = Field(
+        default_factory=dict,
+        description="Who is told of alerts: Apprise URLs by name, CRYPTO_INTEL_CHANNELS__DESK=slack://...",
+    )
     log_json: bool = False
     metrics_port: int | None = Field(
         default=None, ge=1, le=65_535, description="Where Prometheus finds /metrics of this process; unset: nowhere."

@@ -23,7 +23,7 @@ from streaming.errors import FatalError
 from streaming.sinks.connection import PostgresConnection
 from streaming.sinks.upsert import upsert_frame
 
-__all__ = ["PostgresSink", "Upsert", "record_gaps", "refresh_market_enriched", "upsert_frame"]
+__all__ = ["PostgresSink", "Upsert", "insert_alerts", "record_gaps", "refresh_market_enriched", "upsert_frame"]
 
 KEPT_BATCHES = 1_000
 """Guards kept a checkpoint. Spark repeats the newest batch only; the rest is for people who look back."""
@@ -108,7 +108,7 @@ class PostgresSink:
                 return False
             for upsert in upserts:
                 upsert_frame(connection, upsert.table, upsert.frame)
-            _insert_alerts(connection, alerts)
+            insert_alerts(connection, alerts)
             if feed_status is not None:
                 record_gaps(connection, feed_status)
             if refresh_enriched is not None:  # last: it holds a lock until the commit
@@ -219,7 +219,13 @@ def alert_row(alert: Alert) -> dict[str, object]:
     return row
 
 
-def _insert_alerts(connection: psycopg.Connection, alerts: Sequence[Alert]) -> None:
+def insert_alerts(connection: psycopg.Connection, alerts: Sequence[Alert]) -> None:
+    """Enter alerts into their table and into the outbox of the alerts topic; ids that are known change nothing.
+
+    Args:
+        connection: of psycopg; the transaction that is open on it is joined.
+        alerts: new ones.
+    """
     rows = [{**alert_row(alert), "payload": encode(alert).decode()} for alert in alerts]
     if rows:
         with connection.cursor() as cursor:

@@ -204,13 +204,21 @@ def raise_alert(postgres: Postgres, alert_id: str, raised_at: datetime) -> None:
 
 
 @pytest.mark.stack
-def test_each_alert_is_reported_once(tick: Tick, own_postgres_dsn: str, instance: dg.DagsterInstance) -> None:
+def test_each_alert_is_reported_once_with_the_versions_of_what_it_rests_on(
+    tick: Tick, own_postgres_dsn: str, lake_path: Path
+) -> None:
     postgres = Postgres(dsn=own_postgres_dsn)
+    for number in range(3):
+        lakes.append(lake_path, BRONZE_TRADES, [lakes.trade(number, H22)])
     for number in range(3):
         raise_alert(postgres, f"alert-{number}", H22 + number * MINUTE)
     first = tick(alerts_sensor, postgres=postgres)
     assert [event.tags["crypto_intel/alert_id"] for event in first.asset_events] == ["alert-0", "alert-1", "alert-2"]
     assert first.asset_events[0].metadata["value"].value == 1.5
+    assert first.asset_events[0].metadata["table_versions"].value == {"bronze.trades": 2}
+    with postgres.connect() as connection:
+        pinned = connection.execute("SELECT DISTINCT evidence FROM public.alerts").fetchall()
+    assert pinned == [('{"tables": {"bronze.trades": 2}}',)]
     assert tick(alerts_sensor, first.cursor, postgres=postgres).asset_events == []
     raise_alert(postgres, "stored-late", H22 - MINUTE)
     late = tick(alerts_sensor, first.cursor, postgres=postgres)
