@@ -1,7 +1,8 @@
 """Services started by their own commands from compose.yaml, as processes: their health checks answer, and every query
 of boards and rules names a metric that one of their pages shows.
 
-Left out: Spark, Dagster, the other producers and foreign images. The streaming application's page is served here without its queries.
+Left out: Spark, Dagster, the other producers and foreign images. The streaming application's names are taken from its
+registry, without its queries.
 """
 
 from __future__ import annotations
@@ -54,14 +55,14 @@ class Running:
         self._ports = {(name, port): free_port() for name in STARTED for port in INTERNAL_PORTS}
 
     @contextmanager
-    def started(self, name: str) -> Iterator[None]:
+    def started(self, name: str) -> Iterator[subprocess.Popen[bytes]]:
         """Run a service's command as it stands in the file."""
         settings = {**self._environment, **self._own(name), "CRYPTO_INTEL_DATA_DIR": str(self.root)}
         command = [sys.executable, *self.services[name]["command"][1:]]
         log = (self.root / f"{name}.log").open("wb")
         process = subprocess.Popen(command, env=settings, stdout=log, stderr=log, cwd=self.root)
         try:
-            yield
+            yield process
         finally:
             process.terminate()
             try:
@@ -139,11 +140,11 @@ def running(repo_root: Path, tmp_path_factory: pytest.TempPathFactory, stores: d
     outer = {name: value for name, value in os.environ.items() if not name.startswith("CRYPTO_INTEL_")}
     found = Running(services, tmp_path_factory.mktemp("services"), {**outer, **stores})
     with ExitStack() as stack:
-        for name in STARTED:
-            stack.enter_context(found.started(name))
+        processes = {name: stack.enter_context(found.started(name)) for name in STARTED}
         deadline = time.monotonic() + 120
         while ill := [name for name in STARTED if not found.is_healthy(name)]:
             logs = {name: (found.root / f"{name}.log").read_text()[-500:] for name in ill}
+            assert all(process.poll() is None for process in processes.values()), f"ended: {logs}"
             assert time.monotonic() < deadline, f"not well: {logs}"
             time.sleep(0.5)
         yield found

@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 import polars as pl
+import structlog
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.streaming import StreamingQuery
 
@@ -35,6 +36,8 @@ from streaming.transforms.live import LiveState
 from streaming.transforms.rules import Fired, NewsItem, alert_id
 
 NAME = "live"
+
+log = structlog.get_logger(__name__)
 
 _MARKET_SCHEMA = {
     column.name: pl.Int64
@@ -102,6 +105,7 @@ class Sink:
             self._publisher.publish(NAME, epoch, batch_id, upserts, alerts=alerts)
         for alert in alerts:
             self._metrics.count_alert(alert.rule, alert.severity)
+            log.info("alert", alert_id=alert.alert_id, query=NAME, batch_id=batch_id, severity=alert.severity)
 
     def _tell(self, batch_id: int, results: Sequence[Result], after: States, newest: Newest) -> None:
         news_of_states = f"{self._news_topic}/"

@@ -231,6 +231,12 @@ class Offsets(Strict):
     first_offset: int
     last_offset: int
     records: int = Field(description="Records of trades of these bars, repeated ones too.")
+    first_event_time: datetime = Field(description="At the venue.")
+    last_event_time: datetime
+    first_received_at: datetime = Field(description="At the producer (platform clock).")
+    last_received_at: datetime
+    first_kafka_time: datetime = Field(description="At the broker (wall clock).")
+    last_kafka_time: datetime
 
 
 class Lineage(Strict):

@@ -84,6 +84,16 @@ def rules() -> Query:
     return Query("rules", select.text("ORDER BY rule LIMIT 1000"), {}, ALERT_RULES.columns)
 
 
+def delivery_of(alert_id: str) -> Query:
+    """When an alert was written with its batch, and when Kafka had it; for the database's owner alone."""
+    columns = (
+        column("created_at", "timestamp", "Wall clock at which the batch that raised it was written."),
+        column("published_at", "timestamp", "Wall clock at which Kafka had acknowledged it.", nullable=True),
+    )
+    select = Select("delivery_of", columns, "ops.alert_outbox").filter("alert_id = %(alert_id)s", alert_id=alert_id)
+    return Query("delivery_of", select.text("LIMIT 1"), select.params, columns)
+
+
 def enriched_of(alert_id: str) -> Query:
     """The enriched rows of the minutes that an alert's window spans; at most a day of them."""
     names = ", ".join(f"e.{name}" for name in MARKET_ENRICHED.column_names)
