@@ -17,6 +17,7 @@ from streaming.sinks.delta import Lake
 from streaming.transforms.bars import FIVE_MINUTES_US
 from streaming.transforms.from_bronze import MARKET, beat_events, trade_events
 from streaming.transforms.intervals import union
+from streaming.transforms.lateness import ARRIVAL
 from streaming.transforms.lost import LostIds, with_statuses
 from streaming.transforms.market import Closed, MarketState, advance_all
 
@@ -57,12 +58,12 @@ class Refold:
         return with_statuses({}, rows.iter_rows(named=True))
 
     def _trades(self, topic: str, partition: int, until: int) -> pl.DataFrame:
-        events = trade_events(self._before(BRONZE_TRADES, topic, partition, until))
+        events = trade_events(self._before(BRONZE_TRADES, topic, partition, until), [ARRIVAL])
         begin = pl.col("market").replace_strict(self._begin, default=0, return_dtype=pl.Int64)
-        return events.filter(pl.col("event_time") >= begin).collect()
+        return events.filter(pl.col("event_time") >= begin).sort(ARRIVAL).collect()
 
     def _beats(self, topic: str, partition: int, until: int, markets: list[str]) -> pl.DataFrame:
-        return beat_events(self._before(BRONZE_FEED_STATUS, topic, partition, until), markets).collect()
+        return beat_events(self._before(BRONZE_FEED_STATUS, topic, partition, until), markets, [ARRIVAL]).collect()
 
     def _seen(self, market: str) -> list[tuple[int, int]]:
         # Ids of whole windows before those that are folded again: a trade of theirs that is sent once more is known.

@@ -117,8 +117,8 @@ class Decoded:
 
     Attributes:
         bronze: rows by table; tables without rows are absent.
-        trades: TRADE_EVENTS, in order of offset.
-        beats: BEATS.
+        trades: TRADE_EVENTS and kafka_offset, in its order.
+        beats: BEATS and kafka_offset.
     """
 
     bronze: dict[Table, pl.DataFrame]
@@ -367,9 +367,10 @@ def _trade_events(trades: pl.DataFrame) -> pl.DataFrame:
         is_buy=pl.col("taker_side") == "buy",
         is_rest=pl.col("origin") == "rest",
         event_time="event_time",
+        kafka_offset="kafka_offset",
     )
 
 
 def _beat_events(beats: pl.DataFrame) -> pl.DataFrame:
-    named = beats.select("venue", "event_time", "ended", symbol="symbols").explode("symbol")
-    return named.filter(pl.col("symbol").is_not_null()).select(_market(), "event_time", "ended")
+    named = beats.select("venue", "event_time", "ended", "kafka_offset", symbol="symbols").explode("symbol")
+    return named.filter(pl.col("symbol").is_not_null()).select(_market(), "event_time", "ended", "kafka_offset")

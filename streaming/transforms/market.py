@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import chain
 from types import MappingProxyType
 from typing import Any
 
@@ -31,6 +32,7 @@ from streaming.transforms.bars import (
     fold_all,
     merge_into,
 )
+from streaming.transforms.lateness import with_lateness
 from streaming.transforms.life import MAX_SILENCES, Life, signs_of_life
 from streaming.transforms.lost import Lost, explained
 from streaming.transforms.means import Minute, mean_row, with_minute
@@ -53,6 +55,13 @@ class MarketState(msgspec.Struct, array_like=True):
     before_five: Before | None = None
     silences: list[tuple[int, int]] = []
     recent: list[Minute] = []
+    late: dict[int, list[intervals.Interval]] = {}
+    """Ids that came after their minute was written, by that minute, for the five minutes that are still open."""
+
+    @property
+    def has_traded(self) -> bool:
+        """Whether a trade has opened a window."""
+        return bool(self.closed_us or self.minutes)
 
 
 class Signals(msgspec.Struct, frozen=True):
@@ -100,13 +109,15 @@ def advance_all(
 
     Args:
         states: of every market that has records here; changed in place.
-        trades: decode.TRADE_EVENTS; repeats allowed, in the batch and of earlier batches.
+        trades: decode.TRADE_EVENTS; repeats allowed, in the batch and of earlier batches. With their order of arrival
+            (lateness.ARRIVAL), where a batch ends does not matter; without it none is late for a window that is open
+            at the batch's start.
         beats: decode.BEATS, of the markets' own partition.
         delay_us: how long a window stays open past its end.
         lost: by market, ids of which the venue said that it no longer has them.
     """
     closed = {market: Closed() for market in states}
-    fresh = unseen(states, trades)
+    fresh = unseen(states, with_lateness(states, trades, beats, delay_us))
     on_time = _split_late(states, fresh, closed)
     for market, partials in fold_all(on_time).items():
         merge_into(states[market].minutes, partials)
@@ -121,17 +132,12 @@ def advance_all(
 
 
 def _split_late(states: Mapping[str, MarketState], fresh: pl.DataFrame, closed: Mapping[str, Closed]) -> pl.DataFrame:
-    written = {market: state.closed_us for market, state in states.items() if state.closed_us}
-    if not written or fresh.is_empty():
-        return fresh
-    until = pl.DataFrame(
-        {"market": written.keys(), "_closed": written.values()}, schema_overrides={"_closed": pl.Int64}
-    )
-    marked = fresh.join(until, on="market", how="left", maintain_order="left")
-    is_late = pl.col("event_time") < pl.col("_closed").fill_null(0)
-    late = marked.filter(is_late).drop("_closed")
+    late = fresh.filter("is_late")
     if late.is_empty():
         return fresh
+    for (market, start), ids in _windows(late):
+        state = states[market]
+        state.late[start] = intervals.union(state.late.get(start, []), ids)
     for market, partials in fold_all(late).items():
         closed[market].late += [
             {
@@ -142,7 +148,16 @@ def _split_late(states: Mapping[str, MarketState], fresh: pl.DataFrame, closed: 
             }
             for start, part in sorted(partials.items())
         ]
-    return marked.filter(~is_late).drop("_closed")
+    return fresh.filter(~pl.col("is_late"))
+
+
+def _windows(late: pl.DataFrame) -> Iterator[tuple[tuple[str, int], list[intervals.Interval]]]:
+    # The numbered ids of each market's minutes.
+    minute = pl.col("event_time") - pl.col("event_time") % MINUTE_US
+    for (market, start), part in (
+        late.with_columns(minute=minute).partition_by(["market", "minute"], as_dict=True).items()
+    ):
+        yield (str(market), int(start)), seen_runs(part).get(str(market), [])
 
 
 def _note_life(states: Mapping[str, MarketState], trades: pl.DataFrame, beats: pl.DataFrame) -> None:
@@ -164,17 +179,15 @@ def _live(state: MarketState, life: Life) -> None:
 
 def _closing(state: MarketState, delay_us: int) -> Iterator[int]:
     # Starts of the minutes that may close now, in order.
-    if not state.closed_us:
-        if not state.minutes:
-            return
-        state.closed_us = min(state.minutes)
+    if not state.has_traded:
+        return
     limit = state.clock_us - state.clock_us % MINUTE_US + MINUTE_US if state.ended else state.clock_us - delay_us
-    yield from range(state.closed_us, limit - MINUTE_US + 1, MINUTE_US)
+    yield from range(state.closed_us or min(state.minutes), limit - MINUTE_US + 1, MINUTE_US)
 
 
 def _close_minute(state: MarketState, start: int, closed: Closed, lost: Sequence[Lost]) -> None:
     partial, before = state.minutes.pop(start, None), state.before_minute
-    absent = _absent(state, partial, before)
+    absent = _absent(state, start, MINUTE_US, partial, before)
     row, state.before_minute = _finish(state, start, MINUTE_US, partial, before=before, lost=lost)
     end = start + MINUTE_US
     if row:
@@ -194,12 +207,17 @@ def _close_minute(state: MarketState, start: int, closed: Closed, lost: Sequence
             closed.fives.append(row)
 
 
-def _absent(state: MarketState, partial: Partial | None, before: Before | None) -> list[intervals.Interval]:
-    # Ids between the last one before the window and the window's last that have not been seen.
+def _absent(
+    state: MarketState, start: int, window_us: int, partial: Partial | None, before: Before | None
+) -> list[intervals.Interval]:
+    # Ids between the last one before the window and the window's last that are not in it: not seen, or seen too late.
     if partial is None or partial.unnumbered:
         return []
     first = before.last_id + 1 if before and before.last_id < partial.last_id else partial.first_id
-    return intervals.difference([(first, partial.last_id)], state.seen)
+    span = [(first, partial.last_id)]
+    late = [ids for minute, ids in state.late.items() if start <= minute < start + window_us]
+    came_late = intervals.difference(span, intervals.difference(span, sorted(chain.from_iterable(late))))
+    return intervals.union(intervals.difference(span, state.seen), came_late)
 
 
 def _size(ids: list[intervals.Interval]) -> int:
@@ -215,7 +233,7 @@ def _finish(
     before: Before | None,
     lost: Sequence[Lost],
 ) -> tuple[dict[str, Any] | None, Before | None]:
-    after, absent = before, _absent(state, partial, before)
+    after, absent = before, _absent(state, start, window_us, partial, before)
     if partial:
         is_newer = before is None or partial.last_id > before.last_id
         after = Before(partial.last_id, partial.close) if is_newer else before
@@ -250,5 +268,9 @@ def _forget(state: MarketState) -> None:
     # still be taken for a new one of an open window.
     horizon = state.closed_us - FIVE_MINUTES_US
     state.silences = [silence for silence in state.silences if silence[1] > horizon][-MAX_SILENCES:]
+    if state.late:
+        # What came late for minutes of a five that is still open matters when that one closes.
+        open_five = state.closed_us - state.closed_us % FIVE_MINUTES_US
+        state.late = {minute: ids for minute, ids in state.late.items() if minute >= open_five}
     if state.digests:
         state.digests = {digest: at for digest, at in state.digests.items() if at >= horizon}

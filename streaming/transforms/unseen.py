@@ -31,12 +31,24 @@ def unseen(states: Mapping[str, Remembers], trades: pl.DataFrame) -> pl.DataFram
 
     Args:
         states: of each market among the trades; digests of new unnumbered trades are added to them.
-        trades: decode.TRADE_EVENTS.
+        trades: decode.TRADE_EVENTS; with `is_late` (lateness.py), an id is late if all of its records are.
     """
     ordered = trades.sort("market", "trade_id", "is_rest", maintain_order=True)
     is_repeat = (pl.col("market") == pl.col("market").shift()) & (pl.col("trade_id") == pl.col("trade_id").shift())
-    once = ordered.filter(~is_repeat.fill_null(False))
+    ordered = ordered.with_columns(_is_repeat=is_repeat.fill_null(False))
+    once = ordered.filter(~pl.col("_is_repeat")).drop("_is_repeat")
+    if "is_late" in trades.columns:
+        once = _on_time_if_any_is(once, ordered.filter(pl.col("_is_repeat") & ~pl.col("is_late")))
     return _unseen_digests(states, _outside(states, once))
+
+
+def _on_time_if_any_is(once: pl.DataFrame, repeats: pl.DataFrame) -> pl.DataFrame:
+    # Of two records of one id the one that came first may be the other one.
+    if repeats.is_empty() or not once["is_late"].any():
+        return once
+    known = repeats.select(_KEY).unique().with_columns(_is_on_time=True)
+    marked = once.join(known, on=_KEY, how="left", maintain_order="left")
+    return marked.with_columns(is_late=pl.col("is_late") & pl.col("_is_on_time").is_null()).drop("_is_on_time")
 
 
 def _outside(states: Mapping[str, Remembers], once: pl.DataFrame) -> pl.DataFrame:

@@ -142,7 +142,7 @@ def test_a_heartbeat_reaches_every_market_that_it_names_and_bad_trades_reach_non
     beat = encode(Heartbeat(venue="binance", symbols=("A-B", "C-D"), event_time=AT, received_at=AT, ended=True))
     of = decoded([changed(), beat, changed(price="NaN")])
     assert of.trades["market"].to_list() == ["binance:BTC-USDT"]
-    assert of.beats.rows() == [("binance:A-B", AT, True), ("binance:C-D", AT, True)]
+    assert of.beats.rows() == [("binance:A-B", AT, True, 1), ("binance:C-D", AT, True, 1)]
 
 
 def test_an_optional_number_that_does_not_fit_is_absent_and_the_quote_stays() -> None:
