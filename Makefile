@@ -5,12 +5,13 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.setup-done
 CAPTURE ?= ../shared/data/binance/ws_raw
 SPEED ?= 20
+BASE ?= origin/main
 UV ?= uv
 SOURCES := crypto_intel streaming crypto_intel_tests
 DOCKERFILES := $(wildcard docker/*.Dockerfile)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo live replay checks clean-demo test test-fast test-cluster bench fuzz-api load-api chaos lint fmt lock golden
+.PHONY: help setup demo live replay checks clean-demo test test-fast test-cluster bench fuzz-api load-api chaos secrets audit graph-diff lint fmt lock golden
 
 help: ## List the tasks
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -72,11 +73,22 @@ lint: setup ## Style, types, import borders, docker files, the asset graph
 	$(BIN)/ruff format --check $(SOURCES)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(if $(DOCKERFILES),$(BIN)/hadolint $(DOCKERFILES))
-	@if command -v docker >/dev/null && docker compose version >/dev/null 2>&1; then \
-		docker compose -f docker/compose.yaml config --quiet && echo "docker/compose.yaml is valid"; \
-	else echo "no docker here: docker/compose.yaml is not checked"; fi
+	$(BIN)/hadolint $(DOCKERFILES)
+	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker/compose.yaml
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/ci.yaml
+	$(BIN)/zizmor --offline --quiet .github/workflows
 	$(BIN)/dagster definitions validate -w workspace.yaml
+
+secrets: setup ## Look for secrets in every file that git knows (UPDATE=--update: what is found now is none)
+	$(BIN)/python -m crypto_intel_tests.ci.secret_scan $(UPDATE)
+
+audit: setup ## Known faults of what requirements.lock names, asked of api.osv.dev
+	@if ! $(BIN)/python -c 'import socket; socket.create_connection(("api.osv.dev", 443), 5)' 2>/dev/null \
+		&& test -z "$$GITHUB_ACTIONS"; then echo "not audited: api.osv.dev is not in reach from here"; \
+	else $(BIN)/pip-audit --vulnerability-service osv --disable-pip --require-hashes -r requirements.lock; fi
+
+graph-diff: setup ## What this tree does to the asset graph, as Markdown (BASE=commit)
+	$(BIN)/python -m crypto_intel_tests.ci.graph_diff $(BASE)
 
 fmt: setup ## Format and mend what can be mended
 	$(BIN)/ruff check --fix $(SOURCES)
