@@ -63,6 +63,7 @@ HOUR_ASSETS = [
     dg.AssetKey(["publish", "indicators"]),
     dg.AssetKey(["publish", "market_summary"]),
     dg.AssetKey(["publish", "quotes"]),
+    dg.AssetKey(["publish", "articles"]),
 ]
 REPAIR_TABLES = (GOLD_REPAIRED_BARS_1M, SILVER_GAPS, ALERT_VERDICTS)
 """Tables that are written when a repair brought trades of an hour that is not made yet."""

@@ -8,7 +8,7 @@ internal tables of schema `ops`, which no reader of market data sees.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from crypto_intel.contracts import derived, macro
 from crypto_intel.contracts.alerts import VERDICTS
@@ -85,6 +85,17 @@ ARTICLES = _mirror(
     "articles",
     "News articles, one row per article; first_seen_at is the earliest sighting.",
     without=[name for name in BRONZE_NEWS.column_names if name.startswith("kafka_")],
+)
+ARTICLES = replace(
+    ARTICLES,
+    columns=tuple(
+        replace(
+            found, doc="-1..1: as the source tells it, else scored once its hour has closed; null where neither does."
+        )
+        if found.name == "sentiment"
+        else found
+        for found in ARTICLES.columns
+    ),
 )
 LIVE_MARKETS = ServedTable(
     "live_markets",

@@ -176,6 +176,33 @@ def publish_spans(postgres: Postgres, ledger: pl.LazyFrame) -> dg.MaterializeRes
     return dg.MaterializeResult(metadata={"dagster/row_count": known.height, "rows_changed": changed})
 
 
+_MOODS = """
+UPDATE public.articles AS a SET sentiment = s.sentiment
+FROM unnest(%s::text[], %s::double precision[]) AS s(article_id, sentiment)
+WHERE a.article_id = s.article_id AND a.sentiment IS DISTINCT FROM s.sentiment
+"""
+
+
+def publish_moods(postgres: Postgres, articles: pl.LazyFrame) -> dg.MaterializeResult[Any]:
+    """Bring the mood of articles into public.articles, and nothing else of them: the stream brought them.
+
+    Args:
+        articles: rows of silver.news; those without a mood are left out.
+
+    Raises:
+        dagster.RetryRequested: the database was away or busy; the step repeats, a few times.
+    """
+    mood = pl.coalesce("sentiment_told", "sentiment").alias("sentiment")  # a source's own goes before ours
+    scored = articles.select("article_id", mood).drop_nulls().collect()
+    try:
+        with postgres.connect() as connection:
+            values = (scored["article_id"].to_list(), scored["sentiment"].to_list())
+            changed = connection.execute(_MOODS, values).rowcount
+    except (TransientError, psycopg.OperationalError) as error:
+        raise dg.RetryRequested(max_retries=RETRIES, seconds_to_wait=RETRY_AFTER_S) from error
+    return dg.MaterializeResult(metadata={"dagster/row_count": scored.height, "rows_changed": changed})
+
+
 def _names(names: list[str], prefix: str = "") -> sql.Composed:
     parts = [sql.Identifier(prefix, name) if prefix else sql.Identifier(name) for name in names]
     return sql.SQL(", ").join(parts)

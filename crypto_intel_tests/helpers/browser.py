@@ -80,10 +80,10 @@ class Page:
         await self.wait_for(f"!!{found}")
         await self.evaluate(f"{found}.click()")
 
-    async def picture(self, height: int = 1400) -> bytes:
+    async def picture(self, height: int = 1400, width: int = 1440) -> bytes:
         """What is seen, as a PNG."""
         await self.call(
-            "Emulation.setDeviceMetricsOverride", width=1440, height=height, deviceScaleFactor=1, mobile=False
+            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False
         )
         await asyncio.sleep(1.0)  # charts take the new width in the next frames
         answer = await self.call("Page.captureScreenshot", format="png")

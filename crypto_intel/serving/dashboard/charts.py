@@ -40,6 +40,9 @@ def market(bars: pl.DataFrame, articles: pl.DataFrame) -> go.Figure:
     _candles(figure, bars)
     _news(figure, bars, articles)
     _below(figure, bars)
+    # Drawn in the middle of its window, so that what is shaded is the window itself.
+    length = (bars["window_end"] - bars["window_start"]).dt.total_milliseconds().mode()[0]
+    figure.update_traces(xperiod=length, xperiodalignment="middle")
     for start, end, reason in incomplete(bars):
         figure.add_vrect(
             x0=start, x1=end, fillcolor=WARN, opacity=0.15, line_width=0, row=1, col=1,
@@ -84,9 +87,10 @@ def _news(figure: go.Figure, bars: pl.DataFrame, articles: pl.DataFrame) -> None
         bars.select("window_start", "high"), left_on="first_seen_at", right_on="window_start", strategy="backward"
     )
     seen = seen.drop_nulls("high").filter(pl.col("first_seen_at") < bars["window_end"].max())
+    lift = 0.03 * (float(bars["high"].max()) - float(bars["low"].min()))  # type: ignore[arg-type]
     figure.add_trace(
         go.Scatter(
-            x=seen["window_start"], y=seen["high"], mode="markers", name="news first seen",
+            x=seen["window_start"], y=seen["high"] + lift, mode="markers", name="news first seen",
             text=[html.escape(title[:120]) for title in seen["title"]], hovertemplate="%{text}<extra></extra>",
             marker={"symbol": "triangle-down", "size": 9, "color": LINE},
         ), row=1, col=1,
@@ -109,24 +113,62 @@ def _below(figure: go.Figure, bars: pl.DataFrame) -> None:
         trace.showlegend = False
 
 
-def completeness(hours: pl.DataFrame) -> go.Figure:
-    """Heat map of markets by hour: share of the hour's 60 minutes that are complete, repaired or quiet."""
-    table = hours.with_columns(
+def completeness(hours: pl.DataFrame, known: pl.DataFrame) -> go.Figure:
+    """Heat map of markets by hour: share of the minutes that could be there that are complete, repaired or quiet.
+
+    Args:
+        hours: rows of the completeness query.
+        known: venue, symbol, first_bar, last_bar of each market: its first and last hours are short.
+    """
+    minute, hour = pl.duration(minutes=1), pl.duration(hours=1)
+    begins = pl.max_horizontal("hour", "first_bar")
+    ends = pl.min_horizontal(pl.col("hour") + hour, pl.col("last_bar") + minute)
+    table = hours.join(known, on=["venue", "symbol"]).with_columns(
         market=pl.col("venue") + " " + pl.col("symbol"),
-        good_pct=100 * (pl.col("complete") + pl.col("repaired") + pl.col("quiet")) / 60,
-        text=pl.col("reason").map_elements(html.escape, return_dtype=pl.String),
+        label=pl.col("hour").dt.strftime("%b %d %H:00"),
+        good=pl.col("complete") + pl.col("repaired") + pl.col("quiet"),
+        possible=(ends - begins).dt.total_minutes().clip(1),
     )
-    wide = table.pivot(on="hour", index="market", values="good_pct", sort_columns=True)
-    words = table.pivot(on="hour", index="market", values="text", sort_columns=True)
-    scale = [[0, DOWN], [0.9, WARN], [1, UP]]
+    words = pl.format("{} of {} minutes. {}", "good", "possible", "reason")
+    table = table.with_columns(
+        good_pct=100 * pl.col("good") / pl.col("possible"),
+        text=words.map_elements(html.escape, return_dtype=pl.String),
+    ).sort("hour")
+    order = table["label"].unique(maintain_order=True).to_list()
+    wide = table.pivot(on="label", index="market", values="good_pct").select("market", *order)
+    said = table.pivot(on="label", index="market", values="text").select("market", *order)
     figure = go.Figure(
         go.Heatmap(
-            x=wide.columns[1:], y=wide["market"], z=wide.drop("market").to_numpy(), zmin=0, zmax=100, colorscale=scale,
-            text=words.drop("market").to_numpy(), hovertemplate="%{y}<br>%{x}<br>%{z:.0f} %<br>%{text}<extra></extra>",
-            xgap=1, ygap=1, colorbar={"title": "%"},
+            x=order, y=wide["market"], z=wide.drop("market").to_numpy(), zmin=0, zmax=100,
+            colorscale=[[0, DOWN], [0.8, WARN], [0.99, "#84cc16"], [1, UP]], text=said.drop("market").to_numpy(),
+            texttemplate="%{z:.0f}" if len(order) <= 36 else None, xgap=2, ygap=2, colorbar={"title": "%"},
+            hovertemplate="%{y}<br>%{x} UTC<br>%{z:.1f} %<br>%{text}<extra></extra>",
         )
     )  # fmt: skip
-    return _laid_out(figure, 120 + 34 * wide.height)
+    figure.update_xaxes(type="category")
+    return _laid_out(figure, 140 + 40 * wide.height)
+
+
+def reaction(moved: pl.DataFrame, published_at: object) -> go.Figure:
+    """The price around an article, from five minutes before to five after.
+
+    Args:
+        moved: window_end, change_pct from the first of these minutes.
+        published_at: marked by a line.
+    """
+    figure = go.Figure(
+        go.Scatter(
+            x=moved["window_end"], y=moved["change_pct"], mode="lines+markers", line={"color": LINE, "width": 2},
+            name="price", hovertemplate="%{x|%H:%M}: %{y:+.3f} %<extra></extra>",
+        )
+    )  # fmt: skip
+    figure.add_hline(y=0, line={"color": MUTED, "width": 1, "dash": "dot"})
+    figure.add_vline(x=published_at, line={"color": WARN, "width": 2})
+    figure.add_annotation(
+        x=published_at, y=1, yref="paper", text="published", showarrow=False, xanchor="left", xshift=4
+    )
+    figure.update_yaxes(title="% since the first minute shown")
+    return _laid_out(figure, 300)
 
 
 def lines(frame: pl.DataFrame, x: str, ys: Sequence[str], *, second: str | None = None, height: int = 380) -> go.Figure:
@@ -143,6 +185,24 @@ def bars_by(frame: pl.DataFrame, x: str, y: str, *, height: int = 320) -> go.Fig
     """Bars, green above zero and red below."""
     colours = [UP if (value or 0) >= 0 else DOWN for value in frame[y]]
     return _laid_out(go.Figure(go.Bar(x=frame[x], y=frame[y], marker_color=colours)), height)
+
+
+def moves(history: pl.DataFrame, threshold: float) -> go.Figure:
+    """Returns of bars against a threshold: those beyond it stand out.
+
+    Args:
+        history: window_start, return_pct.
+        threshold: in percent, of either direction.
+    """
+    beyond = history["return_pct"].abs() >= threshold
+    colours = [
+        (UP if value > 0 else DOWN) if hit else MUTED for value, hit in zip(history["return_pct"], beyond, strict=True)
+    ]
+    figure = go.Figure(go.Bar(x=history["window_start"], y=history["return_pct"], marker_color=colours, name="return"))
+    for level in (threshold, -threshold):
+        figure.add_hline(y=level, line={"color": WARN, "width": 1, "dash": "dash"})
+    figure.update_yaxes(title="% in 5 minutes")
+    return _laid_out(figure, 300)
 
 
 def _laid_out(figure: go.Figure, height: int) -> go.Figure:

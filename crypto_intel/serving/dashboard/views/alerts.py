@@ -7,7 +7,7 @@ import os
 import polars as pl
 import streamlit as st
 
-from crypto_intel.serving.dashboard import data
+from crypto_intel.serving.dashboard import charts, data, tables
 from crypto_intel.serving.queries import alerts, bars, markets
 
 _COLUMNS = ["raised_at", "severity", "rule", "venue", "symbol", "value", "threshold", "unit", "message", "state",
@@ -23,7 +23,12 @@ def page() -> None:
         st.info("No rule has fired yet.")
     else:
         picked = st.dataframe(
-            found.select(_COLUMNS), hide_index=True, on_select="rerun", selection_mode="single-row", key="alerts"
+            found.select(_COLUMNS),
+            hide_index=True,
+            on_select="rerun",
+            selection_mode="single-row",
+            key="alerts",
+            column_config=tables.columns_of(found.select(_COLUMNS)),
         )
         rows = picked.selection.rows
         _detail(found.row(rows[0] if rows else 0, named=True))
@@ -39,24 +44,35 @@ def _detail(alert: dict[str, object]) -> None:
     if evidence.is_empty():
         left.info("Its minutes are not written yet; bars follow a live alert within seconds.")
     else:
-        left.dataframe(evidence.drop("venue", "symbol"), hide_index=True, key="evidence")
+        tables.show(evidence.drop("venue", "symbol"), "evidence", place=left)
     if alert.get("evidence"):
         left.json(str(alert["evidence"]), expanded=1)
     acts = data.read(alerts.actions(str(alert["alert_id"])))
-    right.dataframe(acts, hide_index=True, key="acts") if acts.height else right.info("Nobody has said anything yet.")
+    if acts.height:
+        tables.show(acts, "acts", place=right)
+    else:
+        right.info("Nobody has said anything yet.")
     page = os.environ.get("CRYPTO_INTEL_DAGSTER_URL")
     if page:
         right.link_button("The alert in Dagster", f"{page}/assets/alerts/alert")
 
 
 def _strong_moves() -> None:
-    st.subheader(f"Strong moves of the last day (±{STRONG_PCT:g} %)")
+    st.subheader("Strong rises and falls")
+    least = st.slider("At least, % within 24 hours", 0.5, 20.0, STRONG_PCT, 0.5, key="strong")
     prices = data.read(markets.prices()).drop_nulls("change_24h_pct")
-    strong = prices.filter(pl.col("change_24h_pct").abs() >= STRONG_PCT).sort("change_24h_pct", descending=True)
+    strong = prices.filter(pl.col("change_24h_pct").abs() >= least).sort("change_24h_pct", descending=True)
     if strong.is_empty():
-        st.info("No market moved by that much.")
+        st.info(f"No market moved by {least:g} % or more in the last 24 hours.")
         return
-    st.dataframe(strong.select("venue", "symbol", "price", "change_24h_pct", "event_time"), hide_index=True)
+    rising, falling = st.columns(2)
+    columns = ["venue", "symbol", "price", "change_24h_pct", "event_time"]
+    for place, name, rows in (
+        (rising, "Rising", strong.filter(pl.col("change_24h_pct") > 0)),
+        (falling, "Falling", strong.filter(pl.col("change_24h_pct") < 0).reverse()),
+    ):
+        place.markdown(f"**{name}**: {rows.height}")
+        tables.show(rows.select(columns), name.lower(), place=place)
 
 
 def _preview() -> None:
@@ -72,6 +88,13 @@ def _preview() -> None:
     right.markdown(
         f"**{hits.height}** of the last {history.height} windows of 5 minutes moved by {threshold:.2f} % or more."
     )
+    if history.is_empty():
+        return
+    st.plotly_chart(charts.moves(history, threshold), key="moves")
     if hits.height:
         columns = ["window_start", "venue", "close", "return_pct", "coverage_pct", "completeness"]
-        st.dataframe(hits.select(columns).head(100), hide_index=True, key="hits")
+        tables.show(hits.select(columns).head(100), "hits")
+    st.caption(
+        "By bars as they streamed. `crypto-intel rules test` plays every record again and says when a rule would "
+        "have fired by what was known at each moment."
+    )

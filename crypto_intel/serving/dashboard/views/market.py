@@ -51,15 +51,17 @@ def _prices() -> None:
     rows = frame.head(PRICES_SHOWN).to_dicts()
     for group in (rows[:4], rows[4:]):
         for column, row in zip(st.columns(4), group, strict=False):
-            change = row["change_24h_pct"] if row["change_24h_pct"] is not None else row["change_1h_pct"]
-            span = "24 h" if row["change_24h_pct"] is not None else "1 h"
             column.metric(
                 f"{row['symbol']} · {row['venue']}",
                 f"{row['price']:,.6g}" if row["price"] < 1000 else f"{row['price']:,.2f}",
-                f"{change:+.2f} % in {span}" if change is not None else None,
-                help=f"1 h: {_pct(row['change_1h_pct'])}, 24 h: {_pct(row['change_24h_pct'])}",
+                f"{_pct(row['change_24h_pct'])} in 24 h" if row["change_24h_pct"] is not None else None,
+                help="The newest trade; its change within 1 h and 24 h, and how far it is from its 5-minute mean.",
+                border=True,
             )
-            column.caption(_against_mean(row["price"], row["price_5m_mean"]) + data.age(row["event_time"], now))
+            column.caption(
+                f"1 h {_pct(row['change_1h_pct'])} · 24 h {_pct(row['change_24h_pct'])}  \n"
+                f"{_against_mean(row['price'], row['price_5m_mean'])}{data.age(row['event_time'], now)}"
+            )
 
 
 def _chart(venue: str, symbol: str, span: str) -> None:
@@ -78,10 +80,16 @@ def _chart(venue: str, symbol: str, span: str) -> None:
     bad = shown.filter(pl.col("completeness").is_in(["partial", "unrecoverable"])).height
     last = shown.row(-1, named=True)
     st.caption(
-        f"{shown.height} bars of {interval}; {bad} incomplete (shaded; the mark says why). "
+        f"{_short(shown.height)}{shown.height} bars of {interval}; {bad} incomplete (shaded; the mark says why). "
         f"Last close {last['close']:,.8g} at {last['window_end']:%Y-%m-%d %H:%M} UTC, "
         f"coverage {last['coverage_pct']:.1f} %."
     )
+
+
+def _short(height: int) -> str:
+    needed = {"Bollinger bands": 20, "RSI": 15, "MACD": 34}
+    missing = [f"{name} from {bars} on" for name, bars in needed.items() if height < bars]
+    return f"Too few bars for {', '.join(missing)}. " if missing else ""
 
 
 def _known(venue: str, symbol: str, end: datetime) -> timedelta:

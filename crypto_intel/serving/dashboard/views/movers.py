@@ -5,7 +5,7 @@ from __future__ import annotations
 import polars as pl
 import streamlit as st
 
-from crypto_intel.serving.dashboard import charts, data
+from crypto_intel.serving.dashboard import charts, data, tables
 from crypto_intel.serving.queries import bars, markets
 
 
@@ -19,7 +19,7 @@ def page() -> None:
     ranking = _by_what_there_is(ranking)
     _top(ranking)
     st.subheader("Ranking")
-    st.dataframe(ranking.drop("event_time"), hide_index=True, key="ranking")
+    tables.show(ranking.drop("event_time"), "ranking")
     symbol = st.selectbox("Market", ranking["symbol"].unique().sort().to_list(), key="mover")
     _hours_and_days(str(symbol))
 

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 import polars as pl
 import streamlit as st
 
-from crypto_intel.serving.dashboard import charts, data
+from crypto_intel.serving.dashboard import charts, data, tables
 from crypto_intel.serving.queries import markets, news
 
 _COLUMNS = ["published_at", "first_seen_at", "source", "title", "symbols", "sentiment", "url"]
@@ -29,7 +29,11 @@ def page() -> None:
         return
     picked = st.dataframe(
         articles.select(_COLUMNS), hide_index=True, on_select="rerun", selection_mode="single-row", key="articles",
-        column_config={"url": st.column_config.LinkColumn("link", display_text="open", validate=r"^https?://")},
+        column_config=tables.columns_of(
+            articles.select(_COLUMNS),
+            url=st.column_config.LinkColumn("link", display_text="open", validate=r"^https?://"),
+            title=st.column_config.TextColumn("title", width="large"),
+        ),
     )  # fmt: skip
     rows = picked.selection.rows
     _reaction(articles.row(rows[0] if rows else 0, named=True))
@@ -48,7 +52,7 @@ def _reaction(article: dict[str, object]) -> None:
     first = rows["close"].drop_nulls().first()
     moved = rows.with_columns(change_pct=100 * (pl.col("close") / first - 1)) if first else rows
     if "change_pct" in moved.columns:
-        st.plotly_chart(charts.lines(moved, "window_end", ["change_pct"], height=280), key="around")
+        st.plotly_chart(charts.reaction(moved, article["published_at"]), key="around")
 
 
 def _mood(asset: str | None, newest: object) -> None:
@@ -58,6 +62,6 @@ def _mood(asset: str | None, newest: object) -> None:
     end = newest + timedelta(hours=1)
     hours = data.read(news.sentiment_by_hour(asset, end - timedelta(days=7), end))
     if hours["sentiment_mean"].null_count() == hours.height:
-        st.info("None of these sources tells a mood.")
+        st.info("No mood yet: few sources tell one, and the others are scored when their hour has closed.")
         return
     st.plotly_chart(charts.lines(hours, "hour", ["sentiment_mean"], second="articles", height=300), key="mood")

@@ -1,11 +1,11 @@
-"""Trust: feeds, lag, gaps, completeness by market and hour, and what each served table holds."""
+"""Trust: feeds, lag, gaps, completeness by market and hour, checks, what each sink holds, the newest trades."""
 
 from __future__ import annotations
 
 import polars as pl
 import streamlit as st
 
-from crypto_intel.serving.dashboard import charts, data
+from crypto_intel.serving.dashboard import charts, data, elsewhere, tables
 from crypto_intel.serving.queries import markets, trust
 from crypto_intel.serving.queries.query import Query
 
@@ -17,9 +17,13 @@ def page() -> None:
     st.title("Can this data be trusted?")
     st.fragment(data.shown(_now), run_every=data.settings().dashboard.refresh_s)()
     _completeness()
+    _checks()
     _gaps()
-    st.subheader("What is served")
-    st.dataframe(data.read(trust.counts()), hide_index=True, key="counts")
+    left, right = st.columns([2, 3])
+    with left:
+        _held()
+    with right:
+        st.fragment(data.shown(_newest_trades), run_every=data.settings().dashboard.refresh_s)()
 
 
 def _now() -> None:
@@ -38,18 +42,18 @@ def _now() -> None:
     else:
         now = data.platform_now(data.read(markets.prices()))
         ages = [data.age(moment, now) for moment in feeds["event_time"]]
-        st.dataframe(feeds.with_columns(newest_trade=pl.Series(ages, dtype=pl.String)), hide_index=True, key="feeds")
+        tables.show(feeds.insert_column(2, pl.Series("newest_trade", ages, dtype=pl.String)), "feeds")
     st.subheader("Sources")
     sources = data.read(trust.sources())
     if sources.is_empty():
         st.info("No source has told of itself yet.")
     else:
-        st.dataframe(sources, hide_index=True, key="sources")
+        tables.show(sources, "sources")
     st.subheader("Streams")
     if streams.is_empty():
         st.info("No streaming query has reported yet.")
     else:
-        st.dataframe(streams, hide_index=True, key="streams")
+        tables.show(streams, "streams")
 
 
 def _open_gaps() -> Query:
@@ -62,10 +66,55 @@ def _completeness() -> None:
     if hours.is_empty():
         st.info("No bar has been written yet.")
         return
-    st.plotly_chart(charts.completeness(hours), key="completeness")
+    st.plotly_chart(charts.completeness(hours, _spans()), key="completeness")
     st.caption(
-        "Share of the hour's 60 minutes that are complete, repaired or quiet. First and current hours are short."
+        "Percent of an hour's minutes that are complete, repaired or quiet; of a market's first and newest hour, of "
+        "the minutes so far."
     )
+
+
+def _spans() -> pl.DataFrame:
+    return data.read(markets.symbols()).select("venue", "symbol", "first_bar", "last_bar")
+
+
+def _checks() -> None:
+    st.subheader("Checks")
+    found = elsewhere.checks()
+    if found is None:
+        st.info("Dagster does not answer here; it runs the checks, and shows them too.")
+        return
+    if found.is_empty():
+        st.info("No check has run yet. The first run when an hour has closed, minutes after its end.")
+        return
+    failed, newest = found.filter(~pl.col("passed")), max(found["judged_at"].to_list())
+    same = found.filter(check="stream_equals_batch")
+    one, two, three = st.columns(3)
+    one.metric("Checks passed", f"{found.height - failed.height} of {found.height}")
+    two.metric("Stream = batch", _said(same), help="Bars that streamed against the same bars made of the raw trades.")
+    three.metric("Newest verdict", f"{newest:%H:%M:%S} UTC", help="By the clock on the wall.")
+    tables.show(found, "checks", passed=st.column_config.CheckboxColumn("passed"))
+
+
+def _said(verdicts: pl.DataFrame) -> str:
+    return "not judged yet" if verdicts.is_empty() else "equal" if verdicts["passed"].all() else "differs"
+
+
+def _held() -> None:
+    st.subheader("What each sink holds")
+    served = data.read(trust.counts()).select(
+        sink=pl.lit("postgres"), name=pl.col("name"), rows=pl.col("row_estimate").cast(pl.Int64)
+    )
+    tables.show(pl.concat([elsewhere.held(), served]), "counts")
+    st.caption("Lake: by the tables' logs. PostgreSQL: its own estimate, exact after an ANALYZE.")
+
+
+def _newest_trades() -> None:
+    st.subheader("Newest trades")
+    found = elsewhere.newest_trades()
+    if found is None:
+        st.info("The lake holds none yet, or cannot be read from here.")
+        return
+    tables.show(found.with_columns(pl.col("price", "quantity").cast(pl.Float64)), "trades")
 
 
 def _gaps() -> None:
@@ -74,4 +123,4 @@ def _gaps() -> None:
     if found.is_empty():
         st.success("No trade id has been missing.", icon=":material/check_circle:")
         return
-    st.dataframe(found, hide_index=True, key="gaps")
+    tables.show(found, "gaps")
