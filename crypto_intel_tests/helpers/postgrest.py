@@ -1,20 +1,23 @@
 """A stand-in for PostgREST, as much of it as the supabase client needs to upsert, select and call functions.
 
 It answers for a real PostgreSQL: each request is a transaction under the role of its key, so grants, row level
-security, constraints and triggers are the real ones.
+security, constraints and triggers are the real ones. Keys are tokens as a project's are: signed, with a role in them.
 """
 
 from __future__ import annotations
 
 import asyncio
+import secrets
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import jwt
 import psycopg
 from aiohttp import web
+from multidict import MultiMapping
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
@@ -35,15 +38,32 @@ class PostgRest:
 
     dsn: str
     url: str = ""
+    secret: str = field(default_factory=lambda: secrets.token_hex(32))
     requests: list[str] = field(default_factory=list)
     failures: list[int] = field(default_factory=list)
+
+    def key(self, role: str) -> str:
+        """A token of this role, as a project gives its users."""
+        return jwt.encode({"role": role, "sub": "user-1", "aud": "authenticated"}, self.secret, "HS256")
+
+    def _role(self, request: web.Request) -> str | None:
+        # The token in Authorization says who it is; the key alone is the project's.
+        key = request.headers.get("apikey", "")
+        token = request.headers.get("Authorization", "").removeprefix("Bearer ") or key
+        if key in _ROLES:
+            return _ROLES[key]
+        try:
+            claims = jwt.decode(token, self.secret, ["HS256"], audience="authenticated")
+        except jwt.PyJWTError:
+            return None
+        return str(claims["role"])
 
     async def handle(self, request: web.Request) -> web.Response:
         """One request, one transaction."""
         self.requests.append(f"{request.method} {request.path}")
         if self.failures:
             return web.Response(status=self.failures.pop(0), text="<html>gateway</html>")
-        role = _ROLES.get(request.headers.get("apikey", ""))
+        role = self._role(request)
         if role is None:
             return web.json_response({"message": "Invalid API key", "code": "401"}, status=401)
         body = await request.json() if request.can_read_body else None
@@ -60,7 +80,7 @@ class PostgRest:
             if kind == "rpc":
                 return _call(connection, name, body)
             if request.method == "GET":
-                return _select(connection, request.match_info["table"])
+                return _select(connection, request.match_info["table"], request.query)
             _upsert(connection, request, body)
         return web.Response(status=201)
 
@@ -95,10 +115,34 @@ async def _start(server: PostgRest) -> web.AppRunner:
     return runner
 
 
-def _select(connection: psycopg.Connection, table: str) -> web.Response:
-    statement = sql.SQL("SELECT coalesce(json_agg(t), '[]')::text FROM {} t").format(sql.Identifier("public", table))
+_OPERATORS = {"eq": "=", "neq": "<>", "gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
+_NOT_COLUMNS = {"select", "order", "limit", "offset"}
+
+
+def _select(connection: psycopg.Connection, table: str, query: MultiMapping[str]) -> web.Response:
+    names = [name.strip() for name in query.get("select", "*").split(",")]
+    wanted = sql.SQL("*") if names == ["*"] else sql.SQL(", ").join(map(sql.Identifier, names))
+    conditions = [_condition(name, value) for name, value in query.items() if name not in _NOT_COLUMNS]
+    where = sql.SQL(" WHERE {}").format(sql.SQL(" AND ").join(conditions)) if conditions else sql.SQL("")
+    inner = sql.SQL("SELECT {} FROM {}{}{} LIMIT {}").format(
+        wanted, sql.Identifier("public", table), where, _order(query.get("order", "")), int(query.get("limit", "1000"))
+    )
+    statement = sql.SQL("SELECT coalesce(json_agg(t), '[]')::text FROM ({}) t").format(inner)
     row = connection.execute(statement).fetchone()
     return web.Response(text=row[0] if row else "[]", content_type="application/json")
+
+
+def _condition(name: str, value: str) -> sql.Composed:
+    operator, _, operand = value.partition(".")
+    return sql.SQL("{} {} {}").format(sql.Identifier(name), sql.SQL(_OPERATORS[operator]), sql.Literal(operand))
+
+
+def _order(text: str) -> sql.Composable:
+    parts = [part.split(".") for part in text.split(",") if part]
+    if not parts:
+        return sql.SQL("")
+    terms = [sql.Identifier(name) + sql.SQL(" DESC" if "desc" in rest else " ASC") for name, *rest in parts]
+    return sql.SQL(" ORDER BY ") + sql.SQL(", ").join(terms)
 
 
 def _call(connection: psycopg.Connection, function: str, arguments: dict[str, Any]) -> web.Response:

@@ -2,13 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
-import signal
-import subprocess
-import sys
-import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import polars as pl
@@ -16,54 +9,11 @@ import psutil
 import pytest
 from polars.testing import assert_frame_equal
 
-from crypto_intel_tests.integration.recordings import recorded_trades, recounted_bars, write_capture
+from crypto_intel_tests.integration.recordings import recorded_trades, recounted_bars
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(900)]
 
 BAR = ["symbol", "window_start", "trade_count", "open", "high", "low", "close", "volume_base"]
-
-
-@pytest.fixture(scope="module")
-def capture(repo_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The real recording where there is one."""
-    shared = Path(os.environ.get("CRYPTO_INTEL_SHARED_DATA") or repo_root.parent / "shared" / "data")
-    real = shared / "binance" / "ws_raw"
-    return real if real.is_dir() else write_capture(tmp_path_factory.mktemp("capture"))
-
-
-@pytest.fixture(scope="module")
-def played(capture: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, dict[str, object]]]:
-    """The data folder of a replay whose Spark application was killed on the way, and what `up` told."""
-    folder = tmp_path_factory.mktemp("replay")
-    command = [sys.executable, "-m", "crypto_intel.cli", "up", "--source", "replay", "--capture", str(capture)]
-    command += ["--speed", "20", "--until-done", "--json", "--data-dir", str(folder)]
-    log = (folder / "up.err").open("w")
-    up = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
-    try:
-        kill_spark_after_its_first_bars(folder, up)
-        told, _ = up.communicate()
-    finally:
-        if up.poll() is None:
-            up.terminate()
-            up.wait()
-        log.close()
-    assert up.returncode == 0, told + (folder / "up.err").read_text()[-4000:]
-    yield folder, json.loads(told)
-
-
-def kill_spark_after_its_first_bars(folder: Path, up: subprocess.Popen[str]) -> None:
-    """kill -9 the streaming application and its JVM once bars stand in the lake."""
-    bars = folder / "lake" / "silver" / "bars_1m" / "_delta_log" / f"{1:020}.json"
-    deadline = time.monotonic() + 400
-    while not bars.exists():
-        assert up.poll() is None, (folder / "up.err").read_text()[-4000:]
-        assert time.monotonic() < deadline, "no bars after 400 s"
-        time.sleep(0.2)
-    for process in psutil.process_iter(["cmdline", "environ"]):
-        ours = (process.info["environ"] or {}).get("CRYPTO_INTEL_DATA_DIR") == str(folder)
-        line = " ".join(process.info["cmdline"] or [])
-        if ours and ("streaming.jobs" in line or "org.apache.spark.deploy.SparkSubmit" in line):
-            process.send_signal(signal.SIGKILL)
 
 
 def lake(folder: Path, name: str) -> pl.DataFrame:

@@ -18,9 +18,9 @@ _OPTIONS = {
     "client.showErrorDetails": "none",  # a traceback may repeat what is nobody's business
     "global.developmentMode": "false",
     "logger.level": "warning",
-    "theme.primaryColor": "#2563eb",
-    "theme.baseRadius": "0.4rem",
-    "theme.headingFontSizes": "2rem,1.5rem,1.15rem",
+    # Of both themes: a theme for all would be light for those who like it dark.
+    "theme.light.primaryColor": "#2563eb",
+    "theme.dark.primaryColor": "#60a5fa",
 }
 
 

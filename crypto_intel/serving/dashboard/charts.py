@@ -181,10 +181,17 @@ def lines(frame: pl.DataFrame, x: str, ys: Sequence[str], *, second: str | None 
     return _laid_out(figure, height)
 
 
-def bars_by(frame: pl.DataFrame, x: str, y: str, *, height: int = 320) -> go.Figure:
-    """Bars, green above zero and red below."""
+def bars_by(frame: pl.DataFrame, x: str, y: str, *, label: str, height: int = 320) -> go.Figure:
+    """Bars, green above zero and red below.
+
+    Args:
+        label: how a time is written below its bar; each has its place, also where there are few.
+    """
     colours = [UP if (value or 0) >= 0 else DOWN for value in frame[y]]
-    return _laid_out(go.Figure(go.Bar(x=frame[x], y=frame[y], marker_color=colours)), height)
+    figure = go.Figure(go.Bar(x=frame[x].dt.strftime(label), y=frame[y], marker_color=colours))
+    figure.update_xaxes(type="category", nticks=10)
+    figure.update_layout(bargap=0.3 if frame.height > 5 else 0.7)
+    return _laid_out(figure, height)
 
 
 def moves(history: pl.DataFrame, threshold: float) -> go.Figure:

@@ -10,6 +10,9 @@ import streamlit as st
 from crypto_intel.serving.dashboard import charts, data
 from crypto_intel.serving.queries import bars, macro, markets
 
+_FIRST = "CPIAUCSL"
+"""Revised often, and watched by all."""
+
 
 def page() -> None:
     """The page."""
@@ -21,7 +24,9 @@ def page() -> None:
     prices = data.read(markets.prices())
     today = data.platform_now(prices).date()
     left, right = st.columns([1, 3])
-    series = str(left.selectbox("Series", known["series_id"].to_list(), key="series"))
+    names = known["series_id"].to_list()
+    first = names.index(_FIRST) if _FIRST in names else 0
+    series = str(left.selectbox("Series", names, index=first, key="series"))
     as_of = right.slider("As it could be used on", today - timedelta(days=730), today, today, key="as_of")
     values = data.read(macro.observations(series, as_of=as_of, order="desc", limit=750)).drop_nulls("value")
     if values.is_empty():

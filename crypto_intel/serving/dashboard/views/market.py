@@ -88,8 +88,8 @@ def _chart(venue: str, symbol: str, span: str) -> None:
 
 def _short(height: int) -> str:
     needed = {"Bollinger bands": 20, "RSI": 15, "MACD": 34}
-    missing = [f"{name} from {bars} on" for name, bars in needed.items() if height < bars]
-    return f"Too few bars for {', '.join(missing)}. " if missing else ""
+    missing = [f"{name} ({bars})" for name, bars in needed.items() if height < bars]
+    return f"Too few bars yet for {', '.join(missing)}. " if missing else ""
 
 
 def _known(venue: str, symbol: str, end: datetime) -> timedelta:

@@ -39,7 +39,7 @@ def _top(ranking: pl.DataFrame) -> None:
     for column, row in zip(st.columns(5), ranking.head(5).to_dicts(), strict=False):
         change = row["change_24h_pct"] if row["change_24h_pct"] is not None else row["change_1h_pct"]
         delta = f"{change:+.2f} %" if change is not None else None
-        column.metric(f"{row['rank']}. {row['symbol']}", f"{row['price']:,.6g}", delta)
+        column.metric(f"{row['rank']}. {row['symbol']}", f"{row['price']:,.6g}", delta, border=True)
 
 
 def _hours_and_days(symbol: str) -> None:
@@ -54,7 +54,10 @@ def _hours_and_days(symbol: str) -> None:
     if changes.is_empty():
         left.info("A change needs two hours of bars.")
     else:
-        left.plotly_chart(charts.bars_by(changes, "window_start", "return_pct"), key="hourly")
+        left.plotly_chart(
+            charts.bars_by(changes.sort("window_start"), "window_start", "return_pct", label="%b %d %H:00"),
+            key="hourly",
+        )
     right.subheader("Volume by the day, in quote")
     daily = days.group_by("window_start").agg(pl.col("volume_quote").sum()).sort("window_start")
-    right.plotly_chart(charts.bars_by(daily, "window_start", "volume_quote"), key="daily")
+    right.plotly_chart(charts.bars_by(daily, "window_start", "volume_quote", label="%b %d"), key="daily")
