@@ -49,7 +49,6 @@ HOUR_TABLES = (
     GOLD_INDICATORS,
     GOLD_MARKET_SUMMARY,
     GOLD_CROSS_VENUE,
-    ALERT_VERDICTS,
 )
 """Tables that an hour's run writes; each has a check of its contract."""
 
@@ -105,29 +104,43 @@ RETRY_CRASHES = {"dagster/max_retries": "2", "dagster/retry_on_asset_or_op_failu
 """A run whose process died is repeated, since every write replaces or upserts. A step that failed is not: its fault is
 in the data or the settings, and what passes by itself (a database away, FRED busy) is repeated within the step."""
 
+WEIGHT = "crypto_intel/weight"
+HEAVY = {**RETRY_CRASHES, WEIGHT: "heavy", "dagster/max_runtime": "1800"}
+"""A minute of a core and more: one at a time, by the run queue's limit for this tag. A run whose process and code
+server are both gone is ended by max_runtime (seconds), and then repeated."""
+
+LIGHT = {**RETRY_CRASHES, WEIGHT: "light", "dagster/max_runtime": "300", "dagster/priority": "5"}
+"""Seconds, and somebody waits for them: beside a heavy one, and before it in the queue."""
+
 hour_job = dg.define_asset_job(
     "market_hour",
     _selection(HOUR_ASSETS, HOUR_CHECKS),
-    tags=RETRY_CRASHES,
+    tags=HEAVY,
     description="An hour of market data: silver, gold, checks, and its publication; and the ledger of gaps as of now.",
 )
 repair_job = dg.define_asset_job(
     "repaired_minutes",
     _selection(REPAIR_ASSETS, REPAIR_CHECKS),
-    tags=RETRY_CRASHES,
+    tags=LIGHT,
     description="Minutes of a running hour that a repair made whole: folded again, served as the next revision, gaps "
     "proven closed, alerts judged again.",
+)
+verdicts_job = dg.define_asset_job(
+    "alert_verdicts",
+    _selection([key_of(ALERT_VERDICTS)], _contracts([ALERT_VERDICTS])),
+    tags=LIGHT,
+    description="Alerts of an hour judged again, when it is made.",
 )
 day_job = dg.define_asset_job(
     "market_day",
     _selection(DAY_ASSETS, DAY_CHECKS),
-    tags=RETRY_CRASHES,
+    tags=HEAVY,
     description="A UTC day of market data, when each of its hours is made.",
 )
 macro_job = dg.define_asset_job(
     "macro_years",
     _selection(MACRO_ASSETS, MACRO_CHECKS),
-    tags=RETRY_CRASHES,
+    tags=HEAVY,
     description="Macro observations of a range of series and years, with their vintages: one request a series.",
 )
 features_job = dg.define_asset_job(
@@ -136,7 +149,7 @@ features_job = dg.define_asset_job(
         [*(key_of(table) for table in FEATURE_TABLES), dg.AssetKey(["publish", "macro_features"])],
         _contracts(FEATURE_TABLES),
     ),
-    tags=RETRY_CRASHES,
+    tags=HEAVY,
     description="What was known on each day of a range of years, after new macro observations.",
 )
 calendar_job = dg.define_asset_job(
@@ -145,13 +158,13 @@ calendar_job = dg.define_asset_job(
         [key_of(table) for table in CALENDAR_TABLES],
         [*_contracts(CALENDAR_TABLES), dg.AssetCheckKey(key_of(MACRO_FRED_SERIES), "observations_agree")],
     ),
-    tags=RETRY_CRASHES,
+    tags=HEAVY,
     description="What FRED says of its series, and the days on which their releases come out.",
 )
 retention_job = dg.define_asset_job(
     "retention",
     dg.AssetSelection.assets(dg.AssetKey(["publish", "retention"])),
-    tags=RETRY_CRASHES,
+    tags=HEAVY,
     description="Drops served rows that are older than people want them.",
 )
 retention_schedule = dg.ScheduleDefinition(
@@ -162,5 +175,5 @@ retention_schedule = dg.ScheduleDefinition(
     default_status=dg.DefaultScheduleStatus.RUNNING,
     description="Once a day, when little else is asked for.",
 )
-JOBS = [hour_job, repair_job, day_job, macro_job, features_job, calendar_job, retention_job]
+JOBS = [hour_job, repair_job, verdicts_job, day_job, macro_job, features_job, calendar_job, retention_job]
 SCHEDULES = [retention_schedule]

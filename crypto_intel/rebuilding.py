@@ -15,7 +15,7 @@ import polars as pl
 
 from crypto_intel.contracts.tables import GOLD_BARS_1M, SILVER_LATE_ARRIVALS
 from crypto_intel.core.hours import HOUR_FORMAT, LateCursor, event_hour, hours_spanned, hours_to_rebuild
-from crypto_intel.jobs import hour_job, repair_job
+from crypto_intel.jobs import hour_job, repair_job, verdicts_job
 from crypto_intel.resources.lake import Lake
 
 REACH = timedelta(days=2)
@@ -28,13 +28,25 @@ def late_trades_sensor(context: dg.SensorEvaluationContext, lake: Lake) -> dg.Se
     return _requests(context, lake, "late", of_made=True)
 
 
-@dg.sensor(job=repair_job, minimum_interval_seconds=15, default_status=dg.DefaultSensorStatus.RUNNING)
+@dg.sensor(job=repair_job, minimum_interval_seconds=10, default_status=dg.DefaultSensorStatus.RUNNING)
 def repaired_minutes_sensor(context: dg.SensorEvaluationContext, lake: Lake) -> dg.SensorResult:
     """Requests the repaired minutes of hours that are not made yet: what is served need not wait for the hour's end."""
     return _requests(context, lake, "minutes", of_made=False)
 
 
-SENSORS = [late_trades_sensor, repaired_minutes_sensor]
+@dg.run_status_sensor(
+    run_status=dg.DagsterRunStatus.SUCCESS,
+    monitored_jobs=[hour_job],
+    request_job=verdicts_job,
+    minimum_interval_seconds=30,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+)
+def verdicts_sensor(context: dg.RunStatusSensorContext) -> dg.RunRequest:
+    """Requests the judgement of an hour's alerts when the hour was made, or made again."""
+    return dg.RunRequest(run_key=context.dagster_run.run_id, partition_key=context.partition_key)
+
+
+SENSORS = [late_trades_sensor, repaired_minutes_sensor, verdicts_sensor]
 
 
 def _requests(context: dg.SensorEvaluationContext, lake: Lake, why: str, *, of_made: bool) -> dg.SensorResult:

@@ -20,6 +20,12 @@ OWNERS = ["team:market-data"]
 HOURLY = dg.HourlyPartitionsDefinition(start_date="2024-01-01-00", timezone="UTC", fmt=HOUR_FORMAT)
 """Partition keys are the values of the partition column event_hour. Begins before the oldest recording we replay."""
 
+RUNNING_HOURLY = dg.HourlyPartitionsDefinition(
+    start_date="2024-01-01-00", timezone="UTC", fmt=HOUR_FORMAT, end_offset=1
+)
+"""The same hours and the running one: for what is mended before its hour is over. An hour's own tables do not have it,
+so that nobody makes an hour final that is not over."""
+
 DAILY = dg.DailyPartitionsDefinition(start_date="2024-01-01", timezone="UTC", fmt=DAY_FORMAT)
 """Partition keys are the values of the partition column event_day."""
 

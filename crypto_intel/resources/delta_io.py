@@ -1,5 +1,6 @@
 """Guarantee: writing a partition replaces exactly that partition, whole, in one Delta commit, or changes nothing.
-A table without partitions is replaced as a whole in the same way.
+Rows that are there already are no commit, so a run that is repeated leaves the table at its version. A table without
+partitions is replaced as a whole in the same way.
 
 A run that is repeated, or killed and repeated, leaves each row once; other partitions are never touched, since rows
 outside of the written partition are refused by delta-rs itself. One process writes a table at a time (Lake.lock).
@@ -20,7 +21,7 @@ from deltalake import DeltaTable, write_deltalake
 
 from crypto_intel.contracts.columns import Table
 from crypto_intel.contracts.tables import TABLES
-from crypto_intel.core.frames import to_arrow
+from crypto_intel.core.frames import conform, to_arrow
 from crypto_intel.resources.lake import Lake
 
 Context = dg.InputContext | dg.OutputContext
@@ -74,7 +75,7 @@ class DeltaIOManager(dg.ConfigurableIOManager):
 
 
 def replace_partitions(lake: Lake, table: Table, frame: pl.DataFrame, partitions: Sequence[str] | None) -> int:
-    """Replace the named partitions of a table, or all of it, by the frame's rows; returns the new version.
+    """Replace the named partitions of a table, or all of it, by the frame's rows; returns the table's version.
 
     Args:
         partitions: keys; of a table with several partition columns their values joined by `KEY_SEPARATOR`.
@@ -83,6 +84,8 @@ def replace_partitions(lake: Lake, table: Table, frame: pl.DataFrame, partitions
     rows = to_arrow(frame, table)
     with lake.lock(table):
         delta = _ensure(lake, table, options)
+        if _holds(delta, table, frame, partitions):
+            return delta.version()
         write_deltalake(
             delta,
             rows,
@@ -92,6 +95,23 @@ def replace_partitions(lake: Lake, table: Table, frame: pl.DataFrame, partitions
         )
         delta.update_incremental()
         return delta.version()
+
+
+def _holds(delta: DeltaTable, table: Table, frame: pl.DataFrame, partitions: Sequence[str] | None) -> bool:
+    # The same rows in any order; counted first, since that needs no reading.
+    files = pl.DataFrame(delta.get_add_actions(flatten=True))
+    if files.is_empty():
+        return frame.is_empty()
+    if partitions is None and int(files["num_records"].sum()) != frame.height:
+        return False
+    stored = pl.scan_delta(delta)
+    if partitions is not None:
+        stored = stored.filter(partition_filter(table, partitions))
+    there = conform(stored.collect(), table)
+    if there.height != frame.height:
+        return False
+    order = [column.name for column in table.columns if column.name in table.key] or table.column_names
+    return there.sort(order).equals(conform(frame, table).sort(order))
 
 
 def _ensure(lake: Lake, table: Table, options: dict[str, str]) -> DeltaTable:

@@ -32,18 +32,29 @@ storage:
   postgres:
     postgres_url:
       env: {URL_VARIABLE}
-# Two cores: one run beside the stream.
+# Two cores: one heavy run beside the stream, and a light one that somebody waits for (a repair) beside both.
 run_coordinator:
   module: dagster.core.run_coordinator
   class: QueuedRunCoordinator
   config:
-    max_concurrent_runs: 1
+    max_concurrent_runs: 2
+    tag_concurrency_limits:
+      - key: crypto_intel/weight
+        value: heavy
+        limit: 1
     dequeue_interval_seconds: 2
-# A run whose process is gone (kill -9, a crash of the machine) is marked as failed.
+# A run whose process is gone (kill -9, a crash of the machine) is marked as failed: by its code server within seconds,
+# or, where that is gone too, when the run's dagster/max_runtime is over, and then repeated.
 run_monitoring:
   enabled: true
   start_timeout_seconds: 180
+  cancel_timeout_seconds: 60
+  max_runtime_seconds: 3600
   poll_interval_seconds: 30
+# A slow look of one sensor holds up no other.
+sensors:
+  use_threads: true
+  num_workers: 4
 run_retries:
   enabled: true
   max_retries: 0

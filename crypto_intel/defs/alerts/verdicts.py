@@ -16,13 +16,13 @@ from crypto_intel.rejudging import alerts_of_hour, judge_alerts, settle
 from crypto_intel.reports import describe_rows
 from crypto_intel.resources.lake import Lake
 from crypto_intel.resources.postgres import Postgres
-from crypto_intel.specs import HOURLY, key_of, table_args
+from crypto_intel.specs import RUNNING_HOURLY, key_of, table_args
 
 
 @dg.asset(
     **table_args(ALERT_VERDICTS, {"polars", "deltalake"}),
     deps=[ALERT_KEY, key_of(BRONZE_TRADES), key_of(GOLD_BARS_1M), key_of(GOLD_REPAIRED_BARS_1M)],
-    partitions_def=HOURLY,
+    partitions_def=RUNNING_HOURLY,
     code_version="1",
 )
 def verdicts(context: dg.AssetExecutionContext, lake: Lake, postgres: Postgres) -> dg.MaterializeResult[pl.DataFrame]:

@@ -15,7 +15,7 @@ from crypto_intel.core.hours import hour_start
 from crypto_intel.repairs import proof, repaired_minutes
 from crypto_intel.reports import describe_rows, markdown
 from crypto_intel.resources.lake import Lake
-from crypto_intel.specs import HOURLY, key_of, table_args
+from crypto_intel.specs import RUNNING_HOURLY, key_of, table_args
 
 MAX_GAPS_SHOWN = 20
 
@@ -23,7 +23,7 @@ MAX_GAPS_SHOWN = 20
 @dg.asset(
     **table_args(GOLD_REPAIRED_BARS_1M, {"polars", "deltalake"}),
     deps=[key_of(table) for table in (BRONZE_FEED_STATUS, BRONZE_TRADES, SILVER_BARS_1M, SILVER_LATE_ARRIVALS)],
-    partitions_def=HOURLY,
+    partitions_def=RUNNING_HOURLY,
     code_version="1",
 )
 def repaired_bars_1m(context: dg.AssetExecutionContext, lake: Lake) -> dg.MaterializeResult[pl.DataFrame]:
@@ -36,7 +36,7 @@ def repaired_bars_1m(context: dg.AssetExecutionContext, lake: Lake) -> dg.Materi
     asset=key_of(GOLD_REPAIRED_BARS_1M),
     name="gaps_are_closed",
     additional_ins={"ledger": dg.AssetIn(key_of(SILVER_GAPS))},
-    partitions_def=HOURLY,
+    partitions_def=RUNNING_HOURLY,
     description="Of each gap of the hour that is told to be repaired every single id is in bronze.trades: the ids are "
     "contiguous. If not: the table shows which gap lacks how many; look for the repair's records in bronze.rejected.",
 )

@@ -14,7 +14,7 @@ from crypto_intel.observing import JOBS
 from crypto_intel.resources.lake import Lake
 from crypto_intel.resources.postgres import Postgres
 from crypto_intel.resources.publishing import RETRIES, RETRY_AFTER_S, upsert
-from crypto_intel.specs import HOURLY, OWNERS, key_of
+from crypto_intel.specs import OWNERS, RUNNING_HOURLY, key_of
 from streaming.sinks.postgres import refresh_market_enriched
 
 
@@ -27,7 +27,7 @@ from streaming.sinks.postgres import refresh_market_enriched
     description="Repaired minutes of an hour that is not made yet, in public.bars_1m and public.market_enriched.",
     ins={"rows": dg.AssetIn(key_of(GOLD_REPAIRED_BARS_1M))},
     deps=[JOBS["publish"]],
-    partitions_def=HOURLY,
+    partitions_def=RUNNING_HOURLY,
     code_version="1",
 )
 def repaired_bars_1m(rows: pl.LazyFrame, postgres: Postgres, lake: Lake) -> dg.MaterializeResult[Any]:

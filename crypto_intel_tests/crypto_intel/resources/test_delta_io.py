@@ -53,6 +53,15 @@ def test_a_partition_is_replaced_and_the_others_stay(store: DeltaIOManager, lake
     assert version == 3
 
 
+def test_the_same_rows_in_any_order_are_no_commit(store: DeltaIOManager, lake: Lake) -> None:
+    version = store.write(SILVER_TRADES, rows(FIRST, 3), [event_hour(FIRST)])
+    assert store.write(SILVER_TRADES, rows(FIRST, 3).reverse(), [event_hour(FIRST)]) == version
+    store.write(SILVER_TRADES, rows(SECOND, 4), [event_hour(SECOND)])
+    assert store.write(SILVER_TRADES, rows(FIRST, 3), [event_hour(FIRST)]) == version + 1
+    other = rows(FIRST, 3).with_columns(taker_side=pl.lit("buy"))
+    assert store.write(SILVER_TRADES, other, [event_hour(FIRST)]) == version + 2
+
+
 def test_an_hour_that_became_empty_is_emptied(store: DeltaIOManager, lake: Lake) -> None:
     store.write(SILVER_TRADES, rows(FIRST, 3), [event_hour(FIRST)])
     store.write(SILVER_TRADES, rows(FIRST, 0), [event_hour(FIRST)])
