@@ -73,12 +73,14 @@ def test_a_range_of_years_is_one_run_with_one_request_a_series(
 ) -> None:
     postgres = Postgres(dsn=own_postgres_dsn)
     graph = build_defs(resource_overrides={**lake_resources, "postgres": postgres})
-    first = None
+    first, versions = None, []
     for _ in range(2):
         result = run(graph, [], RANGE)
         assert result.success
         assert {check.passed for check in result.get_asset_check_evaluations()} == {True}
         first = first if first is not None else lake.scan(MACRO_FRED_OBSERVATIONS).collect()
+        versions += [facts.version] if (facts := lake.facts(MACRO_FRED_OBSERVATIONS)) else []
+    assert versions == [1, 1]  # the second run found nothing new, and wrote nothing
     assert sorted(query["series_id"] for query in requests) == sorted([*SERIES_IDS] * 2)
     rows = lake.scan(MACRO_FRED_OBSERVATIONS).collect()
     assert_frame_equal(rows, first, check_row_order=False)
