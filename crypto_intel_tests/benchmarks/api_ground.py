@@ -103,6 +103,7 @@ def _start(found: Ground, name: str, checkout: Path | None, workers: int) -> sub
     own = {"CRYPTO_INTEL_POSTGRES_DSN": found.dsn, "CRYPTO_INTEL_REDIS_URL": found.redis_url,
            "CRYPTO_INTEL_API__PORT": str(port), "CRYPTO_INTEL_DATA_DIR": str(found.folder),
            "CRYPTO_INTEL_API__WORKERS": str(workers)}  # fmt: skip
+    own |= {"CRYPTO_INTEL_API__ADMIN": "false"}  # several workers would have to share its sessions' secret
     # `-m` looks for modules in the working directory first: so another checkout serves with the same packages.
     command = [sys.executable, "-m", "crypto_intel.serving.api"]
     api = subprocess.Popen(command, env={**os.environ, **own}, cwd=checkout)

@@ -11,7 +11,7 @@ from crypto_intel.serving.dashboard import charts, data, tables
 from crypto_intel.serving.queries import alerts, bars, markets
 
 _COLUMNS = ["raised_at", "severity", "rule", "venue", "symbol", "value", "threshold", "unit", "message", "state",
-            "coverage_pct", "completeness", "judged_right", "judged_wrong"]  # fmt: skip
+            "resolved_at", "verdict", "coverage_pct", "completeness", "judged_right", "judged_wrong"]  # fmt: skip
 STRONG_PCT = 5.0
 
 

@@ -98,6 +98,22 @@ def test_what_does_not_fit_changes_nothing(admin: httpx.Client, body: object) ->
     assert admin.get("/config/crypto").json() == before
 
 
+def test_what_looks_like_sql_is_kept_as_words(admin: httpx.Client, api_dsn: str) -> None:
+    words = "'); DELETE FROM ops.audit; -- %(venue)s {0} $$"
+    admin.patch("/config/crypto", json={"coins": [{"venue": "binance", "symbol": "LTC-USDT", "note": words}]})
+    (change,) = admin.get("/config/audit", params={"limit": 1}).json()["data"]
+    assert json.loads(change["after"])["note"] == words
+    with psycopg.connect(api_dsn) as connection:
+        assert connection.execute("SELECT note FROM coins WHERE symbol = 'LTC-USDT'").fetchall() == [(words,)]
+
+
+@pytest.mark.parametrize(
+    "table_name", ["public.coins'--", "ops.audit; SELECT 1", "x" * 500, "public.coins\x00", "coins"]
+)
+def test_a_filter_that_is_no_table_is_refused(admin: httpx.Client, table_name: str) -> None:
+    assert admin.get("/config/audit", params={"table_name": table_name}).status_code == 422
+
+
 def test_the_client_tracks_coins(closed_api: str, admin_key: str, judge_key: str) -> None:
     url = closed_api.removesuffix("/api/v1")
     with CryptoIntel(url, key=admin_key) as client:
