@@ -29,6 +29,7 @@ from streaming.jobs.publisher import Publisher
 from streaming.jobs.query import Figures, Query
 from streaming.settings import StreamingSettings
 from streaming.sinks.delta import ensure_table
+from streaming.sinks.metrics import SinkMetrics
 
 
 class CutError(Exception):
@@ -88,10 +89,11 @@ class Queries:
     def start(self, name: str) -> Query:
         """Start a query."""
         figures = Figures()
-        publisher = Publisher.from_settings(self.settings, threading.Event())
+        sinks = SinkMetrics()
+        publisher = Publisher.from_settings(self.settings, threading.Event(), sinks)
         metrics = Metrics(publisher.now_us)
         reporter = ProgressReporter(self.settings, publisher.now_us, figures, metrics)
-        return QUERIES[name](Context(self.session, self.settings, publisher, figures, reporter, metrics))
+        return QUERIES[name](Context(self.session, self.settings, publisher, figures, reporter, metrics, sinks))
 
     def run(self, name: str, holds: Callable[[], bool], timeout_s: float = 240) -> None:
         """Run a query until the condition holds."""
