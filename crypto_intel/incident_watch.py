@@ -15,9 +15,10 @@ import msgspec
 import psycopg
 from psycopg.rows import dict_row
 
+from crypto_intel.contracts.rules import PLATFORM
 from crypto_intel.contracts.settings import Settings
 from crypto_intel.core.errors import CryptoIntelError
-from crypto_intel.core.incidents import PLATFORM, Condition, check_condition, incident, stream_conditions
+from crypto_intel.core.incidents import Condition, check_condition, incident, stream_conditions
 from crypto_intel.resources.lake import Lake
 from crypto_intel.resources.postgres import Postgres
 from streaming.sinks.postgres import insert_alerts

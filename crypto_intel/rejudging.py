@@ -14,7 +14,7 @@ import polars as pl
 from psycopg import sql
 from psycopg.rows import dict_row
 
-from crypto_intel.contracts.rules import INCIDENT
+from crypto_intel.contracts.rules import INCIDENT, PLATFORM
 from crypto_intel.contracts.serving import ALERTS
 from crypto_intel.contracts.settings import Settings
 from crypto_intel.contracts.tables import BRONZE_NEWS, BRONZE_TRADES
@@ -33,21 +33,27 @@ _NEWS_REACH = timedelta(days=2)
 _SETTLE = """
 UPDATE public.alerts SET
   verdict = %(verdict)s, verdict_value = %(value)s, verdict_at = %(at)s,
-  state = CASE WHEN %(ends)s AND state IN ('open', 'acknowledged') THEN 'resolved' ELSE state END,
-  resolved_at = CASE WHEN %(ends)s THEN coalesce(resolved_at, %(at)s) ELSE resolved_at END
+  state = CASE
+    WHEN %(ends)s AND state IN ('open', 'acknowledged') THEN 'resolved'
+    WHEN NOT %(ends)s AND verdict = 'withdrawn' AND state = 'resolved' THEN 'open'
+    ELSE state END,
+  resolved_at = CASE
+    WHEN %(ends)s THEN coalesce(resolved_at, %(at)s)
+    WHEN verdict = 'withdrawn' THEN NULL
+    ELSE resolved_at END
 WHERE alert_id = %(alert_id)s
   AND ((verdict, verdict_value) IS DISTINCT FROM (%(verdict)s, %(value)s) OR (%(ends)s AND resolved_at IS NULL))
 """
 
 
 def alerts_of_hour(postgres: Postgres, hour: datetime) -> list[dict[str, Any]]:
-    """Rows of public.alerts whose window ends within the hour (its end included), by time."""
+    """Rows of public.alerts about markets whose window ends within the hour (its end included), by time."""
     names = sql.SQL(", ").join(sql.Identifier(name) for name in ALERTS.column_names)
     query = sql.SQL(
-        "SELECT {} FROM public.alerts WHERE window_end > %s AND window_end <= %s ORDER BY window_end, alert_id LIMIT %s"
+        "SELECT {} FROM public.alerts WHERE venue <> %s AND window_end > %s AND window_end <= %s ORDER BY window_end, alert_id LIMIT %s"
     ).format(names)
     with postgres.connect() as connection, connection.cursor(row_factory=dict_row) as rows:
-        return rows.execute(query, (hour, hour + HOUR, MAX_ALERTS)).fetchall()
+        return rows.execute(query, (PLATFORM, hour, hour + HOUR, MAX_ALERTS)).fetchall()
 
 
 def judge_alerts(lake: Lake, alerts: Sequence[dict[str, Any]]) -> list[Judged]:

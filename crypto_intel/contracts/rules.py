@@ -36,6 +36,9 @@ FAMILIES: tuple[Family, ...] = get_args(Family)
 INCIDENT = "data_incident"
 """The rule that data incidents are told under, whatever found them."""
 
+PLATFORM = "platform"
+"""Stands where alerts about a market have their venue, in incidents of the platform itself."""
+
 LONGEST_WINDOW_S = 3_600
 LONGEST_COOLDOWN_S = 86_400
 

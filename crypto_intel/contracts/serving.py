@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 from crypto_intel.contracts import derived, macro
 from crypto_intel.contracts.alerts import VERDICTS
 from crypto_intel.contracts.columns import Column, LogicalType, Table
-from crypto_intel.contracts.rules import FAMILIES, RULE_UNITS, SEVERITIES
+from crypto_intel.contracts.parts import VENUES
+from crypto_intel.contracts.rules import FAMILIES, PLATFORM, RULE_UNITS, SEVERITIES
 from crypto_intel.contracts.tables import (
     BRONZE_NEWS,
     COMPLETENESS,
@@ -121,8 +122,10 @@ ALERTS = ServedTable(
     (
         _c("alert_id", "string", "A function of rule, market and window: the same alert has the same id."),
         _c("rule", "string", "Rule that fired."),
-        _c("severity", "string", "How much it matters.", allowed=("info", "warning", "critical")),
-        *_MARKET,
+        _c("severity", "string", "How much it matters.", allowed=SEVERITIES),
+        _c("venue", "string", "Venue, in lower case; platform for incidents of the platform itself.",
+           allowed=(*VENUES, PLATFORM)),
+        _c("symbol", "string", "Market as BASE-QUOTE, e.g. BTC-USDT; * for incidents of the platform itself."),
         _c("window_start", "timestamp", "Start of the window that the rule looked at (event time)."),
         _c("window_end", "timestamp", "End of that window, exclusive (event time)."),
         _c("raised_at", "timestamp", "Platform clock at which it was first raised."),

@@ -13,11 +13,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from crypto_intel.contracts.events import Alert
-from crypto_intel.contracts.rules import INCIDENT, Severity
+from crypto_intel.contracts.rules import INCIDENT, PLATFORM, Severity
 from crypto_intel.contracts.settings import Source
-
-PLATFORM = "platform"
-"""Stands where market alerts have their venue."""
 
 EVERYTHING = "*"
 """Stands where market alerts have their symbol."""

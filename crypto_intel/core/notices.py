@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from crypto_intel.contracts.rules import SEVERITIES, QuietHours, Route, Severity
+from crypto_intel.contracts.rules import PLATFORM, SEVERITIES, QuietHours, Route, Severity
 
 FIRST_PAUSE = timedelta(seconds=15)
 LONGEST_PAUSE = timedelta(minutes=15)
@@ -97,7 +97,7 @@ def next_try(attempts: int, now: datetime) -> datetime | None:
 
 def title(alert: Mapping[str, Any], event: str) -> str:
     """A line for people."""
-    where = "platform" if alert["venue"] == "platform" else f"{alert['symbol']} on {alert['venue']}"
+    where = "platform" if alert["venue"] == PLATFORM else f"{alert['symbol']} on {alert['venue']}"
     word = alert["severity"] if event == "raised" else _ending(alert)
     return f"[{word}] {alert['rule']}: {where}"
 

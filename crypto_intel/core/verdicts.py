@@ -80,8 +80,17 @@ def judge_again(alert: Mapping[str, Any], trades: pl.DataFrame, news: Sequence[N
         return Verdict(None, None, coverage)
     by = msgspec.convert(evidence["rule"], _By)
     at = by.at - by.at % (MINUTE_US if isinstance(rule, Spike) else SLICE_US)
+    if not _is_here(market, evidence, at):
+        return Verdict(None, None, coverage)
     found = next((fired for fired in rule.judge(market, at) if fired.about == by.about), None)
     return Verdict(_verdict(found, alert["value"]), found.value if found else None, coverage)
+
+
+def _is_here(market: Market, evidence: Mapping[str, Any], at: int) -> bool:
+    # The lake may be behind the stream that raised it: then nothing is said yet.
+    last = evidence.get("bar", {}).get("last_trade_id")
+    is_there = at in market.slices or at in market.minutes
+    return is_there and (last is None or bool(intervals.missing(market.seen, last, last) == 0))
 
 
 def _coverage(market: Market, alert: Mapping[str, Any], by: Mapping[str, Any]) -> Coverage:

@@ -98,6 +98,13 @@ def test_a_lower_price_that_came_later_revises_the_move() -> None:
     assert said.value == pytest.approx(100 * (101 / 99 - 1))
 
 
+def test_a_lake_that_lags_behind_the_alert_says_nothing_of_it() -> None:
+    (alert,) = told(frame(*prices("100", "100", "101", "101")))
+    for known in (1, 3):  # without the slice that fired, and without the last trade that was known then
+        assert judge_again(alert, frame(*prices("100", "100", "101", "101")[:known])).verdict is None
+    assert judge_again(alert, frame(*prices("100", "100", "101", "101", "102"))).verdict == "confirmed"
+
+
 def minutes(*counts: int, begin: int = 0) -> list[dict[str, Any]]:
     """So many trades of one size in each minute, numbered on."""
     times = [HOUR + (60 * m + n) * SECOND for m, count in enumerate(counts) for n in range(count)]
