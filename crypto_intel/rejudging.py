@@ -50,7 +50,8 @@ def alerts_of_hour(postgres: Postgres, hour: datetime) -> list[dict[str, Any]]:
     """Rows of public.alerts about markets whose window ends within the hour (its end included), by time."""
     names = sql.SQL(", ").join(sql.Identifier(name) for name in ALERTS.column_names)
     query = sql.SQL(
-        "SELECT {} FROM public.alerts WHERE venue <> %s AND window_end > %s AND window_end <= %s ORDER BY window_end, alert_id LIMIT %s"
+        "SELECT {} FROM public.alerts WHERE venue <> %s AND window_end > %s AND window_end <= %s "
+        "ORDER BY window_end, alert_id LIMIT %s"
     ).format(names)
     with postgres.connect() as connection, connection.cursor(row_factory=dict_row) as rows:
         return rows.execute(query, (PLATFORM, hour, hour + HOUR, MAX_ALERTS)).fetchall()

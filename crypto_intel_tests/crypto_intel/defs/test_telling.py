@@ -57,6 +57,7 @@ def test_an_alert_is_told_once_retried_while_the_channel_fails_and_told_to_be_ov
         database.execute("UPDATE ops.notices SET due_at = now() WHERE state = 'due'")  # no test waits for a pause
         return tick(notices_sensor, cursor, postgres=postgres)
 
+    monkeypatch.delenv("CRYPTO_INTEL_CHANNELS__DESK", raising=False)
     assert "no channel is set" in str(told().skip_reason)
     monkeypatch.setenv("CRYPTO_INTEL_CHANNELS__DESK", f"json://{http.address}/hook")
     raise_alert("a")
