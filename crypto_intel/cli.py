@@ -11,6 +11,7 @@ from crypto_intel.stack.commands import main as app
 from crypto_intel.stack.inject import inject
 from crypto_intel.stack.rebuild import rebuild
 from crypto_intel.stack.record import record
+from crypto_intel.stack.rekey import password
 from crypto_intel.stack.rules import app as rules
 from crypto_intel.stack.trace import trace
 
@@ -19,6 +20,7 @@ commands.command(epilog="`crypto-intel rebuild ingest`")(rebuild)
 commands.command(epilog="`crypto-intel backup /backups/monday` · `crypto-intel backup now --databases-only`")(backup)
 commands.command(epilog="`crypto-intel restore /backups/monday --data-dir .demo/restored`")(restore)
 commands.command(epilog="`crypto-intel trace price_move:binance:BTC-USDT:1` · `crypto-intel trace ID --json`")(trace)
+commands.command(epilog="`crypto-intel password --data-dir .demo/sim`")(password)
 commands.command(epilog="`crypto-intel inject gap --symbol BTC-USDT --ids 500`")(inject)
 backfill.command(epilog="`crypto-intel backfill fred --from 1980`")(fred)
 commands.add_typer(backfill)

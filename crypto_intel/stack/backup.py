@@ -37,7 +37,7 @@ MANIFEST, FILES, ROLES = "manifest.json", "files.tar", "roles.sql"
 LEFT_OUT = frozenset({"postgres", "logs"})
 """Of the data folder: the databases are dumped, and logs are of the machine that they were written on."""
 
-KEPT_OF_RUN = frozenset({"stack.json", "source_ledger.json"})
+KEPT_OF_RUN = frozenset({"stack.json", "source_ledger.json", "market_origin"})
 READY_S = 60
 TOOL_S = 3_600
 

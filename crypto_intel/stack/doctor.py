@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -12,6 +13,7 @@ import psutil
 
 from crypto_intel.contracts.settings import Source
 from crypto_intel.stack import java, postgres
+from crypto_intel.stack.drain import QUERIES
 from crypto_intel.stack.errors import StackError
 from crypto_intel.stack.jars import find_jars
 from crypto_intel.stack.ports import is_free
@@ -26,6 +28,9 @@ MEMORY_NEEDED = 3 * GIB
 MEMORY_WANTED = 6 * GIB
 DISK_NEEDED = 1 * GIB
 DISK_WANTED = 5 * GIB
+
+RUNBOOKS = "docker/README.md"
+"""Where what takes more than one command is written down, step by step."""
 
 Level = Literal["ok", "warning", "error"]
 
@@ -72,7 +77,13 @@ def judge(machine: Machine, settings: StackSettings) -> list[Finding]:
         _java(machine),
         _jars(machine, settings),
         _amount("memory", machine.memory_available, MEMORY_NEEDED, MEMORY_WANTED, "close other programs"),
-        _amount("disk", machine.disk_free, DISK_NEEDED, DISK_WANTED, "free some, or name another --data-dir"),
+        _amount(
+            "disk",
+            machine.disk_free,
+            DISK_NEEDED,
+            DISK_WANTED,
+            f"free some, or name another --data-dir; see {RUNBOOKS}, Full disk",
+        ),
         _postgres(machine),
         *_ports(machine),
     ]
@@ -99,7 +110,35 @@ def examine(settings: StackSettings, source: Source, data_dir: Path | None) -> l
     machine = measure(settings, folder.root)
     if Supervisor(folder.socket).answers():  # the ports are taken by the stack itself
         machine = replace(machine, taken_ports={})
-    return [*judge(machine, settings), running]
+    return [*judge(machine, settings), running, *judge_checkpoints(folder), *judge_parts(folder)]
+
+
+def judge_checkpoints(folder: Folder) -> list[Finding]:
+    """Whether the streaming queries can go on where they were; nothing to say of a folder without a lake."""
+    checkpoints, lake = folder.root / "checkpoints", folder.root / "lake"
+    if not lake.is_dir():
+        return []
+    lost = [query for query in QUERIES if not (checkpoints / query).is_dir()]
+    if not lost:
+        return [Finding("checkpoints", "ok", f"of {', '.join(QUERIES)} are there")]
+    text = f"none of {', '.join(lost)}: they read their input again from its beginning, and double nothing"
+    return [Finding("checkpoints", "warning", text, f"see {RUNBOOKS}, Lost checkpoint")]
+
+
+def judge_parts(folder: Folder) -> list[Finding]:
+    """Parts of a running stack that the supervisor has given up; nothing to say of a stack that is down."""
+    if not Supervisor(folder.socket).answers():
+        return []
+    try:
+        parts = json.loads(folder.health_file.read_text(encoding="utf-8"))["parts"]
+    except (OSError, ValueError, KeyError):  # its health checks have not made their first round
+        return []
+    mend = f"crypto-intel logs PART; see {RUNBOOKS}, PartFailing"
+    return [
+        Finding("parts", "warning", f"{name} dies again and again and was given up", mend)
+        for name, part in sorted(parts.items())
+        if part["given_up"]
+    ]
 
 
 def _java(machine: Machine) -> Finding:

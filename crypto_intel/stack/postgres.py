@@ -51,7 +51,7 @@ class PostgresServer:
     @property
     def dsn(self) -> str:
         """libpq URI of the superuser, password included: never log it."""
-        password = quote(self._password_file.read_text(encoding="utf-8").strip())
+        password = quote(self.password_file.read_text(encoding="utf-8").strip())
         return f"postgresql://{SUPERUSER}:{password}@{LOOPBACK}:{self.port}/postgres"
 
     def prepare(self) -> None:
@@ -81,19 +81,20 @@ class PostgresServer:
         return self.folder.resolve() / "data"
 
     @property
-    def _password_file(self) -> Path:
+    def password_file(self) -> Path:
+        """Where the password is kept, for its owner alone."""
         return self.folder / "password"
 
     def _initdb(self) -> None:
         shutil.rmtree(self._data, ignore_errors=True)  # a first start that was cut off leaves a half-made cluster
-        write_atomic(self._password_file, secrets.token_urlsafe(24) + "\n", mode=0o600)
+        write_atomic(self.password_file, secrets.token_urlsafe(24) + "\n", mode=0o600)
         self._data.mkdir(mode=0o700)
         if _needs_system_user():
             _ensure_system_user(self._data)
-            for path in (self._data, self._password_file):
+            for path in (self._data, self.password_file):
                 shutil.chown(path, SYSTEM_USER, SYSTEM_USER)
         tool = [str(binary("initdb")), "-D", str(self._data), "-U", SUPERUSER, "-E", "UTF8", "--locale=C"]
-        tool += ["-A", "scram-sha-256", f"--pwfile={self._password_file.resolve()}"]
+        tool += ["-A", "scram-sha-256", f"--pwfile={self.password_file.resolve()}"]
         done = subprocess.run(_as_fit_user(tool), capture_output=True, text=True, timeout=120, check=False)
         if done.returncode != 0:
             raise ServerFailedError(f"initdb failed: {(done.stderr or done.stdout).strip()[-600:]}")

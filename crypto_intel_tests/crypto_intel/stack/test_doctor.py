@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
-from crypto_intel.stack.doctor import GIB, Finding, Machine, judge, judge_folder, refuse_errors
+from crypto_intel.stack.doctor import (
+    GIB,
+    RUNBOOKS,
+    Finding,
+    Machine,
+    judge,
+    judge_checkpoints,
+    judge_folder,
+    refuse_errors,
+)
 from crypto_intel.stack.errors import StackError
 from crypto_intel.stack.settings import StackSettings
 from crypto_intel.stack.state import Folder, open_state
@@ -63,3 +73,23 @@ def test_a_folder_of_another_source_is_an_error(tmp_path: Path) -> None:
 def test_an_error_stops_a_start_with_its_remedy() -> None:
     with pytest.raises(StackError, match="free some"):
         refuse_errors([Finding("disk", "error", "0.1 GiB free", "free some")], print)
+
+
+def test_a_lost_checkpoint_is_told_with_its_runbook(tmp_path: Path) -> None:
+    folder = Folder(tmp_path)
+    assert judge_checkpoints(folder) == []  # nothing has run here
+    (tmp_path / "lake").mkdir()
+    for query in ("ingest", "live", "publish"):
+        (tmp_path / "checkpoints" / query).mkdir(parents=True)
+    (found,) = judge_checkpoints(folder)
+    assert (found.level, "bar_news" in found.text, "ingest" in found.text) == ("warning", True, False)
+    (tmp_path / "checkpoints" / "bar_news").mkdir()
+    assert [one.level for one in judge_checkpoints(folder)] == ["ok"]
+
+
+def test_runbooks_that_the_doctor_names_are_written(repo_root: Path) -> None:
+    source = (repo_root / "crypto_intel" / "stack" / "doctor.py").read_text(encoding="utf-8")
+    named = re.findall(r"see \{RUNBOOKS\}, ([A-Z][\w ]+)", source)
+    headings = re.findall(r"^### (.+)$", (repo_root / RUNBOOKS).read_text(encoding="utf-8"), re.MULTILINE)
+    assert len(named) >= 3
+    assert set(named) <= set(headings)
