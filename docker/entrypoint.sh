@@ -25,6 +25,7 @@ give newsapi_key CRYPTO_INTEL_NEWSAPI__KEY
 give coingecko_api_key CRYPTO_INTEL_COINGECKO__KEY
 give alphavantage_api_key CRYPTO_INTEL_ALPHAVANTAGE__KEY
 give fred_api_key CRYPTO_INTEL_FRED__API_KEY
+give channel_url CRYPTO_INTEL_CHANNELS__OPERATORS
 unset value secrets
 
 exec "$@"
