@@ -47,7 +47,7 @@ class Load:
     Args:
         seed: same seed, same load.
         trades_per_minute: of all markets together.
-        articles: spread over the minutes.
+        articles: spread over the minutes behind the first `quiet_minutes`.
         twice_pct: how many of a hundred trades are sent again, up to ten minutes later.
     """
 
@@ -58,6 +58,7 @@ class Load:
     seed: int = 1
     twice_pct: float = 2.0
     first_minute: int = 0
+    quiet_minutes: int = 0
     trades: list[Trade] = field(default_factory=list)
     news: list[Article] = field(default_factory=list)
     records: list[Record] = field(default_factory=list)
@@ -118,7 +119,7 @@ class Load:
 
     def _articles(self) -> Iterator[tuple[int, int, Record]]:
         for number in range(self.articles):
-            published = self.begin_us + self._random.randrange(self.minutes * 60) * 1_000_000
+            published = self.begin_us + self._random.randrange(self.quiet_minutes * 60, self.minutes * 60) * 1_000_000
             article = Article(
                 article_id=f"article-{self.seed}-{self.first_minute}-{number}",
                 source="chaos",

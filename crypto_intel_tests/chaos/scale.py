@@ -20,6 +20,7 @@ class Scale:
         spoilt: payloads among `good` ones.
         frozen_s: seconds that the broker is frozen, and PostgreSQL is down.
         soak_minutes: of steady flow.
+        quiet_minutes: of feed time without news, a second each.
     """
 
     kills: int
@@ -32,6 +33,7 @@ class Scale:
     good: int
     frozen_s: float
     soak_minutes: float
+    quiet_minutes: int
 
     def with_(self, changes: Iterable[str]) -> Scale:
         """The same with other amounts, each given as `name=number`.
@@ -43,5 +45,5 @@ class Scale:
         return replace(self, **{name: type(vars(self)[name])(value) for name, value in told.items()})
 
 
-FULL = Scale(100, 45, 1_000_000, 1_000, 450, 1, 10_000, 100_000, 60, 10)
-SHORT = Scale(10, 5, 60_000, 100, 700, 1, 1_000, 10_000, 10, 1)
+FULL = Scale(100, 45, 1_000_000, 1_000, 450, 1, 10_000, 100_000, 60, 10, 120)
+SHORT = Scale(10, 5, 60_000, 100, 700, 1, 1_000, 10_000, 10, 1, 20)
