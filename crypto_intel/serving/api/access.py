@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any, get_args
 
 from fastapi import Depends, Request, Security
 from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
@@ -81,6 +81,14 @@ def credential_of(headers: Headers) -> str | None:
     return token if kind.lower() == "bearer" and token else given
 
 
+def scope_of(annotation: Any) -> str:
+    """The scope that `Reader`, `Judge` or `Admin` asks for."""
+    return _SCOPES[get_args(annotation)[1].dependency]
+
+
+_SCOPES: dict[Any, str] = {}
+
+
 def _needs(scope: str) -> Callable[..., Awaitable[Caller]]:
     # The two schemes are named for the description; `credential_of` reads the headers.
     async def allowed(
@@ -91,6 +99,7 @@ def _needs(scope: str) -> Callable[..., Awaitable[Caller]]:
     ) -> Caller:
         return await admit(request, has, scope)
 
+    _SCOPES[allowed] = scope
     return allowed
 
 

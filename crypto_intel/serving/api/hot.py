@@ -32,12 +32,13 @@ _RawHeaders = list[tuple[bytes, bytes]]
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A whole answer, without the headers that are one caller's."""
+    """A whole answer, without the headers that are one caller's; `route` is for those who count by it."""
 
     status: int
     headers: _RawHeaders
     body: bytes
     made_at: float
+    route: object = None
 
     @property
     def tag(self) -> bytes:
@@ -76,6 +77,7 @@ class HotAnswers:
         if answer is None:
             answer = await self._make(scope, receive)
             self._keep(key, answer)
+        scope["route"] = answer.route
         await _give(answer, request, send)
 
     def _find(self, key: _Key) -> Answer | None:
@@ -95,8 +97,9 @@ class HotAnswers:
             else:
                 parts.append(message.get("body", b""))
 
-        await self._app({**scope, "headers": headers}, receive, take)
-        return Answer(start["status"], _of_all(start["headers"]), b"".join(parts), made_at)
+        own = {**scope, "headers": headers}
+        await self._app(own, receive, take)
+        return Answer(start["status"], _of_all(start["headers"]), b"".join(parts), made_at, own.get("route"))
 
     def _keep(self, key: _Key, answer: Answer) -> None:
         if answer.status != 200 or len(answer.body) > MAX_ANSWER or len(key[1]) + len(key[2]) > MAX_KEY:

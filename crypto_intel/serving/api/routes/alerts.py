@@ -11,11 +11,12 @@ from starlette.responses import Response
 from crypto_intel.serving.api import describe, lineage, models, params
 from crypto_intel.serving.api.access import Has, Judge, Reader, Services
 from crypto_intel.serving.api.problems import ProblemError
+from crypto_intel.serving.api.reads import ReadRoute
 from crypto_intel.serving.api.render import render, render_object
 from crypto_intel.serving.queries import alerts
 from crypto_intel.serving.queries.query import Row
 
-router = APIRouter(tags=["alerts"])
+router = APIRouter(tags=["alerts"], route_class=ReadRoute)
 AlertPath = Annotated[params.AlertId, Path(description="alert_id.", examples=["price_move:binance:BTC-USDT:1"])]
 
 

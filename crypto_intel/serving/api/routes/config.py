@@ -15,11 +15,12 @@ from crypto_intel.contracts.rules import BadRulesError, row_of, rule_of
 from crypto_intel.serving.api import describe, models, params
 from crypto_intel.serving.api.access import Admin, Has, Reader, Services
 from crypto_intel.serving.api.problems import ProblemError
+from crypto_intel.serving.api.reads import ReadRoute
 from crypto_intel.serving.api.render import MEDIA_TYPES, render, render_object
 from crypto_intel.serving.queries import alerts, config, markets
 from crypto_intel.serving.queries.query import MAX_ROWS, BadQueryError, Row
 
-router = APIRouter(tags=["config"])
+router = APIRouter(tags=["config"], route_class=ReadRoute)
 _TRACK = """
 INSERT INTO public.coins (venue, symbol, is_tracked, note) VALUES (%(venue)s, %(symbol)s, %(is_tracked)s, %(note)s)
 ON CONFLICT (venue, symbol) DO UPDATE SET is_tracked = excluded.is_tracked, note = excluded.note

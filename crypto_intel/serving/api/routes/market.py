@@ -10,10 +10,11 @@ from starlette.responses import Response
 from crypto_intel.serving.api import describe, models, params
 from crypto_intel.serving.api.access import Has, Reader
 from crypto_intel.serving.api.problems import ProblemError
+from crypto_intel.serving.api.reads import ReadRoute
 from crypto_intel.serving.api.render import render, render_object
 from crypto_intel.serving.queries import bars, markets
 
-router = APIRouter(tags=["market"])
+router = APIRouter(tags=["market"], route_class=ReadRoute)
 HOT_S = 1.0
 """How old a hot answer may be: live states come every three seconds."""
 

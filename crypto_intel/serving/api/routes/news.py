@@ -10,11 +10,12 @@ from starlette.responses import Response
 from crypto_intel.serving.api import describe, models, params
 from crypto_intel.serving.api.access import Has, Reader
 from crypto_intel.serving.api.problems import ProblemError
+from crypto_intel.serving.api.reads import ReadRoute
 from crypto_intel.serving.api.render import render
 from crypto_intel.serving.queries import macro, news
 from crypto_intel.serving.queries.query import BadQueryError
 
-router = APIRouter(tags=["news and macro"])
+router = APIRouter(tags=["news and macro"], route_class=ReadRoute)
 
 
 @router.get("/news", responses=describe.page(models.Article, "Articles."))

@@ -12,11 +12,12 @@ from starlette.responses import Response
 from crypto_intel.serving.api import describe, models, params
 from crypto_intel.serving.api.access import Has, Reader
 from crypto_intel.serving.api.problems import ProblemError
+from crypto_intel.serving.api.reads import ReadRoute
 from crypto_intel.serving.api.render import render, render_object
 from crypto_intel.serving.database import UnavailableError
 from crypto_intel.serving.queries import trust
 
-router = APIRouter(tags=["trust"])
+router = APIRouter(tags=["trust"], route_class=ReadRoute)
 SILENT_S = 120
 """A streaming query reports each batch, also an empty one, at least every 30 s; four in a row missing is silence."""
 
