@@ -28,7 +28,7 @@ def late_trades_sensor(context: dg.SensorEvaluationContext, lake: Lake) -> dg.Se
     return _requests(context, lake, "late", of_made=True)
 
 
-@dg.sensor(job=repair_job, minimum_interval_seconds=10, default_status=dg.DefaultSensorStatus.RUNNING)
+@dg.sensor(job=repair_job, minimum_interval_seconds=5, default_status=dg.DefaultSensorStatus.RUNNING)
 def repaired_minutes_sensor(context: dg.SensorEvaluationContext, lake: Lake) -> dg.SensorResult:
     """Requests the repaired minutes of hours that are not made yet: what is served need not wait for the hour's end."""
     return _requests(context, lake, "minutes", of_made=False)
