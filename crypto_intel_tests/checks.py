@@ -11,11 +11,17 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import dagster as dg
+import httpx
+from pydantic import SecretStr
 
+from crypto_intel.contracts.macro import SERIES_IDS
+from crypto_intel.contracts.settings import Settings
 from crypto_intel.contracts.tables import BRONZE_TRADES
 from crypto_intel.core.hours import event_hour, hours_spanned
 from crypto_intel.definitions import build_defs
@@ -28,8 +34,11 @@ from crypto_intel.resources.spark import BatchSpark
 from crypto_intel.stack import java
 from crypto_intel.stack.ports import free_port
 from crypto_intel.stack.postgres import PostgresServer, migrate
+from crypto_intel.stack.process import Command, Server, tied_to_parent
+from crypto_intel.stack.valkey import ValkeyServer
 from crypto_intel_tests.helpers import recorded_lake
 from crypto_intel_tests.integration.recordings import write_capture
+from streaming.sinks.redis import RedisSink
 
 
 class Verdict(NamedTuple):
@@ -42,34 +51,92 @@ class Verdict(NamedTuple):
     shown: str
 
 
-def judge_recording(folder: Path, capture: Path) -> list[Verdict]:
-    """Make the recording's hours and days in a new lake under `folder`, and judge all of it."""
+MACRO_YEARS = (datetime.now(UTC).year - 1, datetime.now(UTC).year)
+MACRO_RANGE = {
+    "dagster/asset_partition_range_start": f"{SERIES_IDS[0]}|{MACRO_YEARS[0]}",
+    "dagster/asset_partition_range_end": f"{SERIES_IDS[-1]}|{MACRO_YEARS[1]}",
+}
+
+
+def judge_recording(folder: Path, capture: Path, *, with_macro: bool = False) -> list[Verdict]:
+    """Make the recording's hours and days in a new lake under `folder`, and judge all of it.
+
+    Args:
+        with_macro: two years of macro series as well, from the simulator.
+    """
     lake = Lake(root=str(folder / "lake"))
     recorded_lake.fill(Path(lake.root), capture)
-    database = PostgresServer(folder / "postgres", free_port())
-    with database.start() as server:
-        server.wait_until_ready()
+    database, cache = PostgresServer(folder / "postgres", free_port()), ValkeyServer(folder / "valkey", free_port())
+    with ExitStack() as servers:
+        for server in (database, cache):
+            servers.enter_context(server.start()).wait_until_ready()
         migrate(database.dsn)
-        with BatchSpark().session():  # one for all hours: a run that finds a session uses it
-            return list(judge_lake(lake, Postgres(dsn=database.dsn)))
+        servers.enter_context(_set(CRYPTO_INTEL_REDIS_URL=cache.url))
+        if with_macro:
+            servers.enter_context(_simulated_fred(folder))
+        servers.enter_context(BatchSpark().session())  # one for all hours: a run that finds a session uses it
+        return list(judge_lake(lake, Postgres(dsn=database.dsn), with_macro=with_macro))
 
 
-def judge_lake(lake: Lake, postgres: Postgres) -> Iterator[Verdict]:
+@contextmanager
+def _set(**variables: str) -> Iterator[None]:
+    before = dict(os.environ)
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+@contextmanager
+def _simulated_fred(folder: Path) -> Iterator[None]:
+    port, ws_port = free_port(), free_port()
+    environment = {
+        **os.environ,
+        "CRYPTO_INTEL_DATA_DIR": str(folder / "simulator"),
+        "CRYPTO_INTEL_SIMULATOR__REST_PORT": str(port),
+        "CRYPTO_INTEL_SIMULATOR__WS_PORT": str(ws_port),
+    }
+    command = Command(tied_to_parent([sys.executable, "-m", "streaming.simulator"]), environment)
+    with Server("simulator", command, folder / "simulator.log", lambda: _answers(port)) as server:
+        server.wait_until_ready()
+        with _set(CRYPTO_INTEL_FRED__URL=f"http://127.0.0.1:{port}", CRYPTO_INTEL_FRED__API_KEY="simulated"):
+            yield
+
+
+def _answers(port: int) -> bool:
+    try:
+        return httpx.get(f"http://127.0.0.1:{port}/health", timeout=2, trust_env=False).is_success
+    except httpx.HTTPError:
+        return False
+
+
+def judge_lake(lake: Lake, postgres: Postgres, *, with_macro: bool = False) -> Iterator[Verdict]:
     """Verdicts of the jobs over every hour and day that has trades, then those of the stream checks."""
     own = {"lake": lake, "delta_io": DeltaIOManager(lake=lake), "quarantine": Quarantine(lake=lake)}
     graph = build_defs(resource_overrides={**own, "postgres": postgres})
-    hours = hours_spanned(lake.time_spans(BRONZE_TRADES))
-    runs = [("market_hour", event_hour(hour)) for hour in hours]
-    runs += [("market_day", day) for day in sorted({f"{hour:%Y-%m-%d}" for hour in hours})]
-    for job, key in runs:
-        result = graph.resolve_job_def(job).execute_in_process(partition_key=key, raise_on_error=False)
+    for job, options in _runs(lake, with_macro=with_macro):
+        result = graph.resolve_job_def(job).execute_in_process(**options, raise_on_error=False)
+        key = options.get("partition_key", "")
         yield from _of_run(result, key)
         if not result.success:
             yield Verdict(job, "run", key, passed=False, shown=_failures(result))
+    RedisSink(Settings().redis_url).rebuild(SecretStr(postgres.dsn))  # as the stream does when a cache is new
     readers = Readers(lake, postgres)
     for check in STREAM_CHECKS:
         outcome = check.judge(readers)
         yield Verdict(check.key.to_user_string(), check.name, "", outcome.passed, _shown(outcome.metadata))
+
+
+def _runs(lake: Lake, *, with_macro: bool) -> Iterator[tuple[str, dict[str, Any]]]:
+    hours = hours_spanned(lake.time_spans(BRONZE_TRADES))
+    for job in ("market_hour", "repaired_minutes", "alert_verdicts"):
+        yield from ((job, {"partition_key": event_hour(hour)}) for hour in hours)
+    yield from (("market_day", {"partition_key": day}) for day in sorted({f"{hour:%Y-%m-%d}" for hour in hours}))
+    if with_macro:
+        yield "macro_years", {"tags": MACRO_RANGE}
+        yield "macro_calendar", {}
 
 
 def _of_run(result: dg.ExecuteInProcessResult, key: str) -> Iterator[Verdict]:
@@ -107,7 +174,8 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="crypto-intel-checks-") as name:
         folder = Path(name)
         has_recording = capture is not None and capture.is_dir()
-        return 1 if report(judge_recording(folder, capture if has_recording else write_capture(folder / "made"))) else 0
+        recorded = capture if has_recording and capture else write_capture(folder / "made")
+        return 1 if report(judge_recording(folder, recorded, with_macro=True)) else 0
 
 
 if __name__ == "__main__":

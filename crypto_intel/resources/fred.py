@@ -34,7 +34,10 @@ PAGE_DATES = 10_000
 LAST_DAY = date(9999, 12, 31)
 """FRED's "still the current vintage"."""
 
-ATTEMPTS = 5
+ATTEMPTS = 8
+LONGEST_PAUSE_S = 20.0
+"""FRED counts by the minute, over all clients of a key: whoever is told 429 waits long enough to be let in again."""
+
 _TOO_MANY_VINTAGES = "vintage dates"
 _TRANSIENT_STATUS = {408, 425, 429, 500, 502, 503, 504}
 
@@ -163,7 +166,9 @@ class FredClient:
                 return days
 
     def _get(self, path: str, query: dict[str, str]) -> bytes:
-        for attempt in stamina.retry_context(on=TransientError, attempts=ATTEMPTS, timeout=120):
+        for attempt in stamina.retry_context(
+            on=TransientError, attempts=ATTEMPTS, timeout=120, wait_initial=0.5, wait_max=LONGEST_PAUSE_S
+        ):
             with attempt:
                 return self._get_once(path, query)
         raise AssertionError("stamina returns or raises")
