@@ -25,7 +25,7 @@ __all__ = ["api", "api_dsn"]
 def _pages(dsn: str, log: Path) -> Iterator[str]:
     port = free_port()
     own = {"CRYPTO_INTEL_POSTGRES_DSN": dsn, "CRYPTO_INTEL_DASHBOARD__PORT": str(port), "CRYPTO_INTEL_SOURCE": "sim",
-           "CRYPTO_INTEL_DAGSTER_URL": "http://127.0.0.1:3000"}  # fmt: skip
+           "CRYPTO_INTEL_DAGSTER_URL": "http://127.0.0.1:9", "CRYPTO_INTEL_DATA_DIR": str(log.parent)}  # fmt: skip
     command = [sys.executable, "-m", "crypto_intel.serving.dashboard"]
     with log.open("wb") as output:
         process = subprocess.Popen(command, env={**os.environ, **own}, stdout=output, stderr=output)

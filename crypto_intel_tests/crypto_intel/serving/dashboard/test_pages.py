@@ -71,6 +71,9 @@ async def test_the_other_pages_show_what_the_api_has(page: Page, pages: str, api
     metrics = await _metrics(page, "Minutes complete, last day", "Open gaps")
     assert metrics["Minutes complete, last day"] == f"{100 * good / sum(row['bars'] for row in hours):.2f} %"
     assert metrics["Open gaps"] == str(len(_rows(f"{api}/gaps?state=open")))
+    await page.wait_for_text("Dagster does not answer here")
+    await page.wait_for_text("The lake holds none yet, or cannot be read from here")
+    await page.wait_for_text("What each sink holds")
     await page.click_text("Movers")
     await page.wait_for_text("Ranking")
     await _metrics(page, "1. BTC-USDT")
@@ -88,7 +91,7 @@ async def test_an_alert_is_explained_and_its_threshold_can_be_tried(page: Page, 
     newest = _rows(f"{api}/alerts?limit=1")[0]
     await page.wait_for_text(f"{newest['message']}  ({newest['alert_id']})")
     await page.wait_for_text("of the last")
-    await page.wait_for("!!document.querySelector('a[href=\"http://127.0.0.1:3000/assets/alerts/alert\"]')")
+    await page.wait_for("!!document.querySelector('a[href=\"http://127.0.0.1:9/assets/alerts/alert\"]')")
 
 
 async def test_the_apis_description_is_shown_without_the_net(page: Page, api: str) -> None:
