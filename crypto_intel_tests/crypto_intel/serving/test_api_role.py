@@ -25,6 +25,7 @@ _READABLE_OF_OURS = {
     "api_keys",
     "audit",
     "market_enriched_revisions",
+    "notices",
     "retention",
     "stream_progress",
 }
