@@ -31,6 +31,7 @@ _QUERIES = "SELECT query, extract(epoch FROM now() - updated_at)::float8 AS age_
 _GAPS = "SELECT venue, count(*) AS gaps FROM public.gaps WHERE state = 'open' GROUP BY venue"
 _HEARTBEATS = "SELECT venue, event_time, state FROM public.feeds WHERE stream = 'heartbeat'"
 _ALERTS = "SELECT severity, count(*) AS alerts FROM public.alerts WHERE state = 'open' GROUP BY severity"
+_NOTICES = "SELECT channel, state, count(*) AS notices FROM ops.notices GROUP BY channel, state"
 _OUTBOX = """
 SELECT count(*) AS waiting, coalesce(extract(epoch FROM now() - min(created_at)), 0)::float8 AS age_s
 FROM ops.alert_outbox WHERE published_at IS NULL
@@ -94,6 +95,11 @@ class Served:
         open_ = {("info",): 0.0, ("warning",): 0.0, ("critical",): 0.0}
         open_ |= {(row["severity"],): float(row["alerts"]) for row in self._reader.rows(_ALERTS)}
         yield gauge("crypto_intel_alerts_open", "Alerts that nobody has acknowledged.", ["severity"], open_)
+        told = {(row["channel"], row["state"]): float(row["notices"]) for row in self._reader.rows(_NOTICES)}
+        yield gauge(
+            "crypto_intel_alert_notices", "Messages to people, by channel and what became of them: sent, due, failed.",
+            ["channel", "state"], told,
+        )  # fmt: skip
         outbox = self._reader.rows(_OUTBOX)[0]
         yield gauge(
             "crypto_intel_alerts_waiting", "Alerts that Kafka has not taken.", [], {(): float(outbox["waiting"])}

@@ -53,6 +53,21 @@ def test_a_feed_that_is_over_is_not_silent(own_postgres_dsn: str, reader: Reader
 
 
 @pytest.mark.stack
+def test_notices_are_counted_by_channel_and_outcome(own_postgres_dsn: str, reader: Reader) -> None:
+    PostgresSink(SecretStr(own_postgres_dsn), query="live", epoch="e").publish(0, alerts=[sample.alert("one")])
+    with psycopg.connect(own_postgres_dsn) as connection:
+        for channel, state in (("desk", "sent"), ("mail", "due")):
+            connection.execute(
+                "INSERT INTO ops.notices (alert_id, channel, event, route, state, due_at) "
+                "VALUES ('one', %s, 'raised', 'everybody', %s, now())",
+                (channel, state),
+            )
+    found = values(Served(reader, lambda: sample.START).ask())
+    assert found["crypto_intel_alert_notices", "desk", "sent"] == 1
+    assert found["crypto_intel_alert_notices", "mail", "due"] == 1
+
+
+@pytest.mark.stack
 def test_the_exporter_can_not_write(reader: Reader) -> None:
     with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
         reader.rows("DELETE FROM public.alerts")
