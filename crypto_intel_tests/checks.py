@@ -51,7 +51,8 @@ class Verdict(NamedTuple):
     shown: str
 
 
-MACRO_YEARS = (datetime.now(UTC).year - 1, datetime.now(UTC).year)
+MACRO_YEARS = (2023, datetime.now(UTC).year)
+"""From before the recording, whose clock freshness goes by, until now, which FRED's metadata speaks of."""
 MACRO_RANGE = {
     "dagster/asset_partition_range_start": f"{SERIES_IDS[0]}|{MACRO_YEARS[0]}",
     "dagster/asset_partition_range_end": f"{SERIES_IDS[-1]}|{MACRO_YEARS[1]}",
@@ -62,7 +63,7 @@ def judge_recording(folder: Path, capture: Path, *, with_macro: bool = False) ->
     """Make the recording's hours and days in a new lake under `folder`, and judge all of it.
 
     Args:
-        with_macro: two years of macro series as well, from the simulator.
+        with_macro: some years of macro series as well, from the simulator.
     """
     lake = Lake(root=str(folder / "lake"))
     recorded_lake.fill(Path(lake.root), capture)
