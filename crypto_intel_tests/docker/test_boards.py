@@ -86,6 +86,24 @@ def test_promtool_finds_no_fault(prometheus: Path, arguments: tuple[str, ...]) -
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def test_alertmanager_names_receivers_and_rules_that_are_there(repo_root: Path, rules: list[dict[str, Any]]) -> None:
+    told = yaml.safe_load((repo_root / "docker" / "alertmanager" / "alertmanager.yml").read_text(encoding="utf-8"))
+    receivers = {receiver["name"] for receiver in told["receivers"]}
+    assert {route["receiver"] for route in [told["route"], *told["route"]["routes"]]} <= receivers
+    named = re.findall(r'alertname=~?"([^"]+)"', str(told["inhibit_rules"]))
+    assert named
+    assert {name for names in named for name in names.split("|")} <= {rule["alert"] for rule in rules}
+
+
+def test_grafana_is_given_the_source_that_the_boards_name(repo_root: Path) -> None:
+    folder = repo_root / "docker" / "grafana" / "provisioning"
+    (source,) = yaml.safe_load((folder / "datasources" / "prometheus.yaml").read_text(encoding="utf-8"))["datasources"]
+    (boards,) = yaml.safe_load((folder / "dashboards" / "boards.yaml").read_text(encoding="utf-8"))["providers"]
+    assert (source["uid"], source["type"]) == ("prometheus", "prometheus")
+    compose = (repo_root / "docker" / "compose.yaml").read_text(encoding="utf-8")
+    assert f"./grafana/boards:{boards['options']['path']}:ro" in compose
+
+
 def test_the_laptop_is_watched_on_the_stacks_own_ports(prometheus: Path) -> None:
     from crypto_intel.stack.settings import Ports
 
