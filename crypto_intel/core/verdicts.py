@@ -61,7 +61,10 @@ def reach(alert: Mapping[str, Any]) -> tuple[datetime, datetime]:
         begins.append(alert["window_start"] - LONGEST_GAP)
     if "baseline_start" in values:
         begins.append(_time(values["baseline_start"]))
-    return min(begins) - MARGIN, alert["window_end"]
+    ends = [alert["window_end"]]
+    if "window_start" in evidence.get("bar", {}):  # it knew trades of its minute behind the window
+        ends.append(_time(evidence["bar"]["window_start"] + MINUTE_US))
+    return min(begins) - MARGIN, max(ends)
 
 
 def judge_again(alert: Mapping[str, Any], trades: pl.DataFrame, news: Sequence[NewsItem] = ()) -> Verdict:

@@ -105,6 +105,15 @@ def test_a_lake_that_lags_behind_the_alert_says_nothing_of_it() -> None:
     assert judge_again(alert, frame(*prices("100", "100", "101", "101", "102"))).verdict == "confirmed"
 
 
+def test_the_trades_of_the_minute_that_were_known_behind_the_window_are_within_reach() -> None:
+    rows = prices("100", "101", "101", "101")
+    (alert,) = told(frame(*rows))
+    since, until = reach(alert)
+    assert alert["window_end"] == HOUR + 20 * SECOND
+    within = frame(*(row for row in rows if since <= row["event_time"] < until))
+    assert judge_again(alert, within).verdict == "confirmed"
+
+
 def minutes(*counts: int, begin: int = 0) -> list[dict[str, Any]]:
     """So many trades of one size in each minute, numbered on."""
     times = [HOUR + (60 * m + n) * SECOND for m, count in enumerate(counts) for n in range(count)]
