@@ -12,12 +12,11 @@ from typing import Any
 
 import dagster as dg
 
-from crypto_intel.automation import SENSORS
-from crypto_intel.incident_watch import incidents_sensor
-from crypto_intel.jobs import JOBS, SCHEDULES
-from crypto_intel.macro_automation import MACRO_SENSORS
-from crypto_intel.notifying import notices_sensor
-from crypto_intel.rebuilding import SENSORS as REBUILDING_SENSORS
+from crypto_intel.automation.jobs import JOBS, SCHEDULES
+from crypto_intel.automation.macro import MACRO_SENSORS
+from crypto_intel.automation.rebuilding import SENSORS as REBUILDING_SENSORS
+from crypto_intel.automation.streams import SENSORS
+from crypto_intel.automation.telling import incidents_sensor, notices_sensor
 from crypto_intel.resources.channels import Channels
 from crypto_intel.resources.delta_io import DeltaIOManager
 from crypto_intel.resources.fred import Fred

@@ -20,12 +20,12 @@ import dagster as dg
 import httpx
 from pydantic import SecretStr
 
+from crypto_intel.checks.factories import STREAM_CHECKS, Readers
 from crypto_intel.contracts.macro import SERIES_IDS
 from crypto_intel.contracts.settings import Settings
 from crypto_intel.contracts.tables import BRONZE_TRADES
 from crypto_intel.core.hours import event_hour, hours_spanned
 from crypto_intel.definitions import build_defs
-from crypto_intel.quality import STREAM_CHECKS, Readers
 from crypto_intel.resources.delta_io import DeltaIOManager
 from crypto_intel.resources.lake import Lake
 from crypto_intel.resources.postgres import Postgres

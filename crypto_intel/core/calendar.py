@@ -1,6 +1,6 @@
 """The release calendar of macro series: which series are due, and what to load.
 
-What belongs here: decisions. What does not: asking FRED (resources/fred.py), launching runs (automation.py).
+What belongs here: decisions. What does not: asking FRED (resources/fred.py), launching runs (automation/).
 """
 
 from __future__ import annotations

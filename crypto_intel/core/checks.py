@@ -1,6 +1,6 @@
 """Checks of rows against their contract, through pandera: types, nulls, ranges, allowed values, unique keys.
 
-What belongs here: frame in, findings out. What does not: when checks run and what blocks on them (quality.py).
+What belongs here: frame in, findings out. What does not: when checks run and what blocks on them (checks/factories.py).
 """
 
 from __future__ import annotations

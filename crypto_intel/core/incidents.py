@@ -1,7 +1,7 @@
 """What is wrong with the platform itself, as alerts: queries that report nothing or lag, checks that failed.
 
 What belongs here: which conditions are incidents, and their words. What does not: reading them, and telling of them
-(incident_watch.py).
+(operations/incidents.py).
 """
 
 from __future__ import annotations

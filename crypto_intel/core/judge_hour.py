@@ -1,6 +1,6 @@
 """Judgements of an hour's tables: rows in, the rows that are wrong out. An empty frame says that nothing is.
 
-What belongs here: what is wrong. What does not: when it is judged and what blocks on it (hour_checks.py).
+What belongs here: what is wrong. What does not: when it is judged and what blocks on it (checks/hours.py).
 """
 
 from __future__ import annotations

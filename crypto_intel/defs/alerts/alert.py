@@ -2,10 +2,10 @@
 
 import dagster as dg
 
-from crypto_intel.alerting import ALERT_KEY
 from crypto_intel.contracts.serving import ALERTS
-from crypto_intel.observing import JOBS
-from crypto_intel.specs import OWNERS, column_schema
+from crypto_intel.graph.specs import OWNERS, column_schema
+from crypto_intel.operations.alerting import ALERT_KEY
+from crypto_intel.operations.observing import JOBS
 
 alert = dg.AssetSpec(
     ALERT_KEY,

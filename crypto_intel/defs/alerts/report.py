@@ -9,11 +9,11 @@ from crypto_intel.contracts.alerts import ALERT_REPORT, ALERT_VERDICTS
 from crypto_intel.contracts.tables import GOLD_BARS_1M
 from crypto_intel.core.alert_report import AHEAD, alert_report
 from crypto_intel.core.hours import day_start
-from crypto_intel.rejudging import judgements_of
-from crypto_intel.reports import describe_rows, markdown
+from crypto_intel.graph.reports import describe_rows, markdown
+from crypto_intel.graph.specs import DAILY, key_of, table_args
+from crypto_intel.operations.rejudging import judgements_of
 from crypto_intel.resources.lake import Lake
 from crypto_intel.resources.postgres import Postgres
-from crypto_intel.specs import DAILY, key_of, table_args
 
 
 @dg.asset(

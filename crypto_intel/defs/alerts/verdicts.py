@@ -5,18 +5,18 @@ from datetime import UTC, datetime
 import dagster as dg
 import polars as pl
 
-from crypto_intel.alerting import ALERT_KEY
 from crypto_intel.contracts.alerts import ALERT_VERDICTS, VERDICTS
 from crypto_intel.contracts.derived import GOLD_REPAIRED_BARS_1M
 from crypto_intel.contracts.tables import BRONZE_TRADES, GOLD_BARS_1M
 from crypto_intel.core.frames import empty_frame
 from crypto_intel.core.hours import hour_start
 from crypto_intel.core.verdicts import verdict_rows
-from crypto_intel.rejudging import alerts_of_hour, judge_alerts, settle
-from crypto_intel.reports import describe_rows
+from crypto_intel.graph.reports import describe_rows
+from crypto_intel.graph.specs import RUNNING_HOURLY, key_of, table_args
+from crypto_intel.operations.alerting import ALERT_KEY
+from crypto_intel.operations.rejudging import alerts_of_hour, judge_alerts, settle
 from crypto_intel.resources.lake import Lake
 from crypto_intel.resources.postgres import Postgres
-from crypto_intel.specs import RUNNING_HOURLY, key_of, table_args
 
 
 @dg.asset(

@@ -1,6 +1,6 @@
 """The streaming query that writes bronze, observed through what it reports after a batch."""
 
-from crypto_intel.observing import TOPICS, streaming_job
+from crypto_intel.operations.observing import TOPICS, streaming_job
 
 ingest = streaming_job(
     "ingest",

@@ -11,8 +11,8 @@ from crypto_intel.contracts.derived import GOLD_BARS_1D, GOLD_BARS_1H, GOLD_BARS
 from crypto_intel.contracts.tables import GOLD_BARS_1M
 from crypto_intel.core.bars import longer_bars
 from crypto_intel.core.hours import HOUR, day_start, hour_start
-from crypto_intel.reports import describe_rows, prices_chart
-from crypto_intel.specs import DAILY, HOURLY, input_of, table_args
+from crypto_intel.graph.reports import describe_rows, prices_chart
+from crypto_intel.graph.specs import DAILY, HOURLY, input_of, table_args
 
 _KINDS = {"polars", "deltalake"}
 _MINUTE, _DAY = timedelta(minutes=1), timedelta(days=1)

@@ -3,13 +3,13 @@
 import dagster as dg
 import polars as pl
 
-from crypto_intel.batch import bars_of_hour
 from crypto_intel.contracts.tables import BRONZE_FEED_STATUS, BRONZE_TRADES, GOLD_BARS_1M, SILVER_TRADES
 from crypto_intel.core.hours import hour_start
-from crypto_intel.reports import describe_rows
+from crypto_intel.graph.reports import describe_rows
+from crypto_intel.graph.specs import HOURLY, key_of, table_args
+from crypto_intel.operations.batch import bars_of_hour
 from crypto_intel.resources.lake import Lake
 from crypto_intel.resources.spark import BatchSpark
-from crypto_intel.specs import HOURLY, key_of, table_args
 
 
 @dg.asset(

@@ -7,8 +7,8 @@ from crypto_intel.contracts.derived import GOLD_CROSS_VENUE, SILVER_QUOTES
 from crypto_intel.contracts.tables import GOLD_BARS_1M
 from crypto_intel.core.cross_venue import cross_venue as compute
 from crypto_intel.core.hours import hour_start
-from crypto_intel.reports import describe_rows
-from crypto_intel.specs import HOURLY, input_of, table_args
+from crypto_intel.graph.reports import describe_rows
+from crypto_intel.graph.specs import HOURLY, input_of, table_args
 
 
 @dg.asset(

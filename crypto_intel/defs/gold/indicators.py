@@ -9,8 +9,8 @@ from crypto_intel.contracts.derived import GOLD_BARS_1H, GOLD_BARS_5M, GOLD_INDI
 from crypto_intel.contracts.tables import GOLD_BARS_1M
 from crypto_intel.core.hours import hour_start
 from crypto_intel.core.indicators import HOURS_BACK, indicators_of_hour
-from crypto_intel.reports import chart, describe_rows
-from crypto_intel.specs import HOURLY, input_of, table_args
+from crypto_intel.graph.reports import chart, describe_rows
+from crypto_intel.graph.specs import HOURLY, input_of, table_args
 
 
 @dg.asset(

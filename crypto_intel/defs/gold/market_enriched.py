@@ -17,9 +17,9 @@ from crypto_intel.contracts.tables import (
 from crypto_intel.core.enrich import NEWS_WINDOW_S, enrich
 from crypto_intel.core.hours import HOUR, hour_start
 from crypto_intel.core.news import PUBLISHED_BACK, with_moods
-from crypto_intel.reports import describe_rows
+from crypto_intel.graph.reports import describe_rows
+from crypto_intel.graph.specs import HOURLY, key_of, table_args
 from crypto_intel.resources.lake import Lake
-from crypto_intel.specs import HOURLY, key_of, table_args
 
 STORY = timedelta(days=1)
 """How long before a bar a story's first article is looked for."""

@@ -8,8 +8,8 @@ from crypto_intel.contracts.tables import GOLD_BARS_1M
 from crypto_intel.core.hours import hour_start
 from crypto_intel.core.summary import HOURS_BACK
 from crypto_intel.core.summary import market_summary as compute
-from crypto_intel.reports import describe_rows, markdown
-from crypto_intel.specs import HOURLY, input_of, table_args
+from crypto_intel.graph.reports import describe_rows, markdown
+from crypto_intel.graph.specs import HOURLY, input_of, table_args
 
 
 @dg.asset(

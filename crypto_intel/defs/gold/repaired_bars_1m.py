@@ -12,10 +12,10 @@ from crypto_intel.contracts.tables import (
     SILVER_LATE_ARRIVALS,
 )
 from crypto_intel.core.hours import hour_start
-from crypto_intel.repairs import proof, repaired_minutes
-from crypto_intel.reports import describe_rows, markdown
+from crypto_intel.graph.reports import describe_rows, markdown
+from crypto_intel.graph.specs import RUNNING_HOURLY, key_of, table_args
+from crypto_intel.operations.repairs import proof, repaired_minutes
 from crypto_intel.resources.lake import Lake
-from crypto_intel.specs import RUNNING_HOURLY, key_of, table_args
 
 MAX_GAPS_SHOWN = 20
 

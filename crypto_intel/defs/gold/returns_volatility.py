@@ -8,8 +8,8 @@ from crypto_intel.contracts.tables import GOLD_BARS_1M
 from crypto_intel.core.hours import hour_start
 from crypto_intel.core.volatility import HOURS_BACK
 from crypto_intel.core.volatility import returns_volatility as compute
-from crypto_intel.reports import chart, describe_rows
-from crypto_intel.specs import HOURLY, input_of, table_args
+from crypto_intel.graph.reports import chart, describe_rows
+from crypto_intel.graph.specs import HOURLY, input_of, table_args
 
 
 @dg.asset(

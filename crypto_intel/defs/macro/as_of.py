@@ -10,9 +10,9 @@ from crypto_intel.contracts.macro import MACRO_FEATURES, MACRO_FRED_AS_OF, MACRO
 from crypto_intel.core.as_of import YEARS_BACK
 from crypto_intel.core.as_of import fred_as_of as known_on_days
 from crypto_intel.core.as_of import macro_features as features_of
-from crypto_intel.reports import describe_rows
+from crypto_intel.graph.reports import describe_rows
+from crypto_intel.graph.specs import YEARLY, input_of, key_of, table_args
 from crypto_intel.resources.lake import Lake
-from crypto_intel.specs import YEARLY, input_of, key_of, table_args
 
 _KINDS = {"polars", "deltalake"}
 

@@ -9,10 +9,10 @@ import polars as pl
 from crypto_intel.contracts.macro import MACRO_FRED_SERIES, MACRO_RELEASE_DATES, SERIES_IDS
 from crypto_intel.core.errors import TransientError
 from crypto_intel.core.frames import conform
-from crypto_intel.reports import describe_rows
+from crypto_intel.graph.reports import describe_rows
+from crypto_intel.graph.specs import input_of, source_key, table_args
 from crypto_intel.resources.fred import Fred, FredClient
 from crypto_intel.resources.lake import Lake
-from crypto_intel.specs import input_of, source_key, table_args
 
 LOOK_BACK = timedelta(days=400)
 """Release dates are kept this far back: long enough to see a release that stopped coming."""

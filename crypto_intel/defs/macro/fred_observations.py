@@ -10,12 +10,12 @@ from crypto_intel.contracts.macro import MACRO_FRED_OBSERVATIONS
 from crypto_intel.core.errors import TransientError
 from crypto_intel.core.macro import join_clipped, parse_observations
 from crypto_intel.core.vintages import merge_vintages
-from crypto_intel.reports import describe_rows
+from crypto_intel.graph.reports import describe_rows
+from crypto_intel.graph.specs import SERIES_BY_YEAR, keys_of_dimension, source_key, table_args
 from crypto_intel.resources.delta_io import partition_filter
 from crypto_intel.resources.fred import Fred, FredClient
 from crypto_intel.resources.lake import Lake
 from crypto_intel.resources.quarantine import Quarantine
-from crypto_intel.specs import SERIES_BY_YEAR, keys_of_dimension, source_key, table_args
 
 MAX_SHOWN = 100
 """Partitions of a run up to which each one's event carries a preview and the lineage of columns."""

@@ -14,10 +14,10 @@ from crypto_intel.contracts.derived import (
     GOLD_MARKET_SUMMARY,
 )
 from crypto_intel.contracts.serving import BARS_1D, BARS_1H, BARS_5M, INDICATORS, MARKET_SUMMARY, ServedTable
-from crypto_intel.observing import JOBS
+from crypto_intel.graph.specs import DAILY, HOURLY, input_of, served_spec_args
+from crypto_intel.operations.observing import JOBS
 from crypto_intel.resources.postgres import Postgres
 from crypto_intel.resources.publishing import publish_rows
-from crypto_intel.specs import DAILY, HOURLY, input_of, served_spec_args
 
 
 def _published(

@@ -7,10 +7,10 @@ import polars as pl
 
 from crypto_intel.contracts.derived import SILVER_NEWS
 from crypto_intel.contracts.serving import ARTICLES
-from crypto_intel.observing import JOBS
+from crypto_intel.graph.specs import HOURLY, input_of, served_spec_args
+from crypto_intel.operations.observing import JOBS
 from crypto_intel.resources.postgres import Postgres
 from crypto_intel.resources.publishing import publish_moods
-from crypto_intel.specs import HOURLY, input_of, served_spec_args
 
 
 @dg.asset(

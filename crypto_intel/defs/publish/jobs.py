@@ -7,8 +7,8 @@ from crypto_intel.contracts.tables import (
     SILVER_BARS_1M,
     SILVER_BARS_5M,
 )
-from crypto_intel.observing import TOPICS, streaming_job
-from crypto_intel.specs import key_of
+from crypto_intel.graph.specs import key_of
+from crypto_intel.operations.observing import TOPICS, streaming_job
 
 live = streaming_job(
     "live", "Seconds-fresh prices into PostgreSQL and Redis, and the first alert rule.", [TOPICS["trades"]]

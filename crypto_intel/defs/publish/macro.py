@@ -8,9 +8,9 @@ import polars as pl
 from crypto_intel.contracts.macro import MACRO_FEATURES, MACRO_FRED_OBSERVATIONS
 from crypto_intel.contracts.serving import MACRO_FEATURES as SERVED_FEATURES
 from crypto_intel.contracts.serving import MACRO_OBSERVATIONS
+from crypto_intel.graph.specs import YEARLY, input_of, key_of, served_spec_args
 from crypto_intel.resources.postgres import Postgres
 from crypto_intel.resources.publishing import publish_changed, publish_rows
-from crypto_intel.specs import YEARLY, input_of, key_of, served_spec_args
 
 
 # Without partitions: a load reaches 1,598 of them, and each would be an event of its own in Dagster's log.

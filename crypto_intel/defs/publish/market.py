@@ -7,10 +7,10 @@ import polars as pl
 
 from crypto_intel.contracts.serving import BARS_1M, MARKET_ENRICHED
 from crypto_intel.contracts.tables import GOLD_BARS_1M, GOLD_MARKET_ENRICHED
-from crypto_intel.observing import JOBS
+from crypto_intel.graph.specs import HOURLY, key_of, served_spec_args
+from crypto_intel.operations.observing import JOBS
 from crypto_intel.resources.postgres import Postgres
 from crypto_intel.resources.publishing import publish_rows
-from crypto_intel.specs import HOURLY, key_of, served_spec_args
 
 
 @dg.asset(

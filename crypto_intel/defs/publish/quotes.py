@@ -10,10 +10,10 @@ from crypto_intel.contracts.derived import SILVER_QUOTES
 from crypto_intel.contracts.serving import QUOTES
 from crypto_intel.core.errors import TransientError
 from crypto_intel.core.hours import hour_start
+from crypto_intel.graph.specs import HOURLY, input_of, served_spec_args
 from crypto_intel.resources.postgres import Postgres
 from crypto_intel.resources.publishing import RETRIES, RETRY_AFTER_S, publish_rows
 from crypto_intel.resources.retention import ensure_partitions
-from crypto_intel.specs import HOURLY, input_of, served_spec_args
 
 
 @dg.asset(**served_spec_args(QUOTES), ins={"rows": input_of(SILVER_QUOTES)}, partitions_def=HOURLY, code_version="1")

@@ -10,11 +10,11 @@ import psycopg
 from crypto_intel.contracts.derived import GOLD_REPAIRED_BARS_1M
 from crypto_intel.contracts.serving import BARS_1M
 from crypto_intel.core.errors import TransientError
-from crypto_intel.observing import JOBS
+from crypto_intel.graph.specs import OWNERS, RUNNING_HOURLY, key_of
+from crypto_intel.operations.observing import JOBS
 from crypto_intel.resources.lake import Lake
 from crypto_intel.resources.postgres import Postgres
 from crypto_intel.resources.publishing import RETRIES, RETRY_AFTER_S, upsert
-from crypto_intel.specs import OWNERS, RUNNING_HOURLY, key_of
 from streaming.sinks.postgres import refresh_market_enriched
 
 

@@ -4,9 +4,9 @@ from typing import Any
 
 import dagster as dg
 
+from crypto_intel.graph.specs import OWNERS
 from crypto_intel.resources.postgres import Postgres
 from crypto_intel.resources.retention import apply_retention
-from crypto_intel.specs import OWNERS
 
 
 @dg.asset(

@@ -1,5 +1,7 @@
 """Blocking checks: what Dagster writes keeps its contract, or nothing downstream runs."""
 
+from crypto_intel.automation.jobs import HOUR_TABLES
+from crypto_intel.checks.factories import contract_check
 from crypto_intel.contracts.alerts import ALERT_REPORT, ALERT_VERDICTS
 from crypto_intel.contracts.derived import GOLD_BARS_1D, GOLD_REPAIRED_BARS_1M
 from crypto_intel.contracts.macro import (
@@ -10,9 +12,7 @@ from crypto_intel.contracts.macro import (
     MACRO_RELEASE_DATES,
 )
 from crypto_intel.contracts.tables import SILVER_GAPS
-from crypto_intel.jobs import HOUR_TABLES
-from crypto_intel.quality import contract_check
-from crypto_intel.specs import DAILY, HOURLY, RUNNING_HOURLY, SERIES_BY_YEAR, YEARLY
+from crypto_intel.graph.specs import DAILY, HOURLY, RUNNING_HOURLY, SERIES_BY_YEAR, YEARLY
 
 hourly_contracts = [contract_check(table, HOURLY) for table in HOUR_TABLES if table is not SILVER_GAPS]
 running_hour_contracts = [contract_check(table, RUNNING_HOURLY) for table in (GOLD_REPAIRED_BARS_1M, ALERT_VERDICTS)]

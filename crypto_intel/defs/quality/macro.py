@@ -2,11 +2,11 @@
 
 import dagster as dg
 
+from crypto_intel.checks.hours import outcome_of
 from crypto_intel.contracts.macro import MACRO_FRED_OBSERVATIONS, MACRO_FRED_SERIES
 from crypto_intel.core.judge_macro import against_metadata
-from crypto_intel.hour_checks import outcome_of
+from crypto_intel.graph.specs import key_of
 from crypto_intel.resources.lake import Lake
-from crypto_intel.specs import key_of
 
 
 @dg.asset_check(

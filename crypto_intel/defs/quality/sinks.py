@@ -3,14 +3,14 @@
 import dagster as dg
 import polars as pl
 
+from crypto_intel.checks.hours import outcome_of
 from crypto_intel.contracts.serving import MARKET_ENRICHED
 from crypto_intel.contracts.tables import GOLD_MARKET_ENRICHED
 from crypto_intel.core.hours import HOUR, hour_start
-from crypto_intel.hour_checks import outcome_of
+from crypto_intel.graph.specs import HOURLY, key_of
 from crypto_intel.resources.lake import Lake
 from crypto_intel.resources.postgres import Postgres
 from crypto_intel.resources.publishing import differing_rows
-from crypto_intel.specs import HOURLY, key_of
 
 
 @dg.asset_check(

@@ -6,9 +6,9 @@ import polars as pl
 from crypto_intel.contracts.tables import GOLD_BARS_1M, SILVER_BARS_1M, SILVER_LATE_ARRIVALS
 from crypto_intel.core.compare import compare_bars
 from crypto_intel.core.hours import HOUR, hour_start
-from crypto_intel.reports import markdown
+from crypto_intel.graph.reports import markdown
+from crypto_intel.graph.specs import HOURLY, key_of
 from crypto_intel.resources.lake import Lake
-from crypto_intel.specs import HOURLY, key_of
 
 MAX_DIFF_ROWS = 50
 

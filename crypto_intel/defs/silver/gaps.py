@@ -6,9 +6,9 @@ import polars as pl
 from crypto_intel.contracts.events import GAP_STATUSES
 from crypto_intel.contracts.tables import BRONZE_FEED_STATUS, BRONZE_TRADES, GAP_STATES, SILVER_GAPS
 from crypto_intel.core.gaps import fold, with_spans
-from crypto_intel.reports import describe_rows
+from crypto_intel.graph.reports import describe_rows
+from crypto_intel.graph.specs import key_of, table_args
 from crypto_intel.resources.lake import Lake
-from crypto_intel.specs import key_of, table_args
 
 
 @dg.asset(

@@ -9,10 +9,10 @@ from crypto_intel.contracts.derived import SILVER_QUOTES
 from crypto_intel.contracts.tables import BRONZE_QUOTES
 from crypto_intel.core.hours import hour_start
 from crypto_intel.core.quotes import clean_quotes
-from crypto_intel.reports import describe_rows
+from crypto_intel.graph.reports import describe_rows
+from crypto_intel.graph.specs import HOURLY, key_of, table_args
 from crypto_intel.resources.lake import Lake
 from crypto_intel.resources.quarantine import Quarantine
-from crypto_intel.specs import HOURLY, key_of, table_args
 
 
 @dg.asset(

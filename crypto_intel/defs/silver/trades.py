@@ -6,9 +6,9 @@ import polars as pl
 from crypto_intel.contracts.tables import BRONZE_TRADES, SILVER_TRADES
 from crypto_intel.core.hours import hour_start
 from crypto_intel.core.trades import distinct_trades
-from crypto_intel.reports import describe_rows
+from crypto_intel.graph.reports import describe_rows
+from crypto_intel.graph.specs import HOURLY, key_of, table_args
 from crypto_intel.resources.lake import Lake
-from crypto_intel.specs import HOURLY, key_of, table_args
 
 
 @dg.asset(

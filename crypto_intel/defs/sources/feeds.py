@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from crypto_intel.specs import OWNERS, source_key
+from crypto_intel.graph.specs import OWNERS, source_key
 
 
 def _feed(name: str, description: str, kind: str) -> dg.AssetSpec:

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from crypto_intel.observing import JOBS, TOPICS, observe_topics
+from crypto_intel.graph.specs import OWNERS, source_key
+from crypto_intel.operations.observing import JOBS, TOPICS, observe_topics
 from crypto_intel.resources.kafka import KafkaOffsets
-from crypto_intel.specs import OWNERS, source_key
 
 _DOCS = {
     "trades": "Trades and heartbeats of every venue; key venue:symbol.",

@@ -10,7 +10,7 @@ import yaml
 
 from crypto_intel.contracts.tables import TABLES
 from crypto_intel.definitions import build_defs
-from crypto_intel.specs import HOURLY, YEARLY, key_of
+from crypto_intel.graph.specs import HOURLY, YEARLY, key_of
 
 LAYERS = {"sources", "bronze", "silver", "gold", "macro", "publish", "alerts"}
 

@@ -7,12 +7,12 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from crypto_intel.checks.factories import STREAM_CHECKS, Outcome, Readers
 from crypto_intel.contracts.tables import BRONZE_FEED_STATUS, BRONZE_TRADES, SILVER_GAPS
-from crypto_intel.quality import STREAM_CHECKS, Outcome, Readers
+from crypto_intel.graph.specs import key_of
 from crypto_intel.resources.lake import Lake
 from crypto_intel.resources.postgres import Postgres
 from crypto_intel.resources.publishing import publish_spans
-from crypto_intel.specs import key_of
 from crypto_intel_tests.crypto_intel import lakes
 from crypto_intel_tests.crypto_intel.lakes import HOUR as H22
 

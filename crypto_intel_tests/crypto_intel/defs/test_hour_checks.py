@@ -10,6 +10,8 @@ import dagster as dg
 import msgspec
 import pytest
 
+from crypto_intel.checks.factories import Outcome
+from crypto_intel.checks.hours import HOUR_CHECKS
 from crypto_intel.contracts.derived import GOLD_BARS_1H, GOLD_CROSS_VENUE
 from crypto_intel.contracts.serving import MARKET_ENRICHED
 from crypto_intel.contracts.tables import (
@@ -21,8 +23,6 @@ from crypto_intel.core.cross_venue import cross_venue
 from crypto_intel.core.enrich import enrich
 from crypto_intel.core.hours import HOUR, event_hour
 from crypto_intel.core.trades import distinct_trades
-from crypto_intel.hour_checks import HOUR_CHECKS
-from crypto_intel.quality import Outcome
 from crypto_intel.resources.lake import Lake
 from crypto_intel.resources.postgres import Postgres
 from crypto_intel.resources.publishing import differing_rows, upsert

@@ -7,18 +7,18 @@ import dagster as dg
 import polars as pl
 import pytest
 
-from crypto_intel.contracts.macro import MACRO_FRED_OBSERVATIONS, MACRO_RELEASE_DATES
-from crypto_intel.contracts.tables import BRONZE_FEED_STATUS
-from crypto_intel.core.frames import conform, empty_frame
-from crypto_intel.core.hours import HOUR
-from crypto_intel.macro_automation import (
+from crypto_intel.automation.macro import (
     RANGE_END,
     RANGE_START,
     macro_calendar_sensor,
     macro_features_sensor,
     macro_sensor,
 )
-from crypto_intel.specs import key_of
+from crypto_intel.contracts.macro import MACRO_FRED_OBSERVATIONS, MACRO_RELEASE_DATES
+from crypto_intel.contracts.tables import BRONZE_FEED_STATUS
+from crypto_intel.core.frames import conform, empty_frame
+from crypto_intel.core.hours import HOUR
+from crypto_intel.graph.specs import key_of
 from crypto_intel_tests.crypto_intel import lakes
 from crypto_intel_tests.crypto_intel.defs.conftest import Tick
 from crypto_intel_tests.crypto_intel.defs.test_sensors import reason

@@ -10,6 +10,8 @@ import dagster as dg
 import polars as pl
 import pytest
 
+from crypto_intel.automation.jobs import HOUR_TABLES
+from crypto_intel.checks.hours import HOUR_CHECKS
 from crypto_intel.contracts.derived import GOLD_BARS_1D, GOLD_BARS_1H, SILVER_NEWS, SILVER_QUARANTINE
 from crypto_intel.contracts.tables import (
     BRONZE_FEED_STATUS,
@@ -22,12 +24,10 @@ from crypto_intel.contracts.tables import (
 from crypto_intel.core.frames import conform
 from crypto_intel.core.hours import HOUR, event_hour
 from crypto_intel.definitions import build_defs
-from crypto_intel.hour_checks import HOUR_CHECKS
-from crypto_intel.jobs import HOUR_TABLES
+from crypto_intel.graph.specs import key_of
 from crypto_intel.resources.lake import Lake
 from crypto_intel.resources.postgres import Postgres
 from crypto_intel.resources.spark import BatchSpark
-from crypto_intel.specs import key_of
 from crypto_intel_tests.crypto_intel import lakes
 
 KEY = event_hour(lakes.HOUR)

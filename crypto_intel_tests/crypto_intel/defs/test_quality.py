@@ -10,7 +10,8 @@ import polars as pl
 import pytest
 import redis
 
-from crypto_intel.automation import stream_checks_sensor
+from crypto_intel.automation.streams import stream_checks_sensor
+from crypto_intel.checks.factories import STREAM_CHECKS, Outcome, Readers
 from crypto_intel.contracts.serving import BARS_1M, MARKET_ENRICHED
 from crypto_intel.contracts.tables import (
     BRONZE_FEED_STATUS,
@@ -25,7 +26,6 @@ from crypto_intel.core.frames import conform
 from crypto_intel.core.freshness import Freshness
 from crypto_intel.core.macro import parse_observations
 from crypto_intel.core.trades import distinct_trades
-from crypto_intel.quality import STREAM_CHECKS, Outcome, Readers
 from crypto_intel.resources.lake import Lake
 from crypto_intel.resources.postgres import Postgres
 from crypto_intel.resources.publishing import upsert

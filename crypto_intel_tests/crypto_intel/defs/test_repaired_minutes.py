@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 from pydantic import SecretStr
 
+from crypto_intel.automation.rebuilding import late_trades_sensor, repaired_minutes_sensor
 from crypto_intel.contracts.alerts import ALERT_VERDICTS
 from crypto_intel.contracts.derived import GOLD_REPAIRED_BARS_1M
 from crypto_intel.contracts.rules import load_alert_config
@@ -23,7 +24,6 @@ from crypto_intel.contracts.tables import (
 from crypto_intel.core.frames import conform
 from crypto_intel.core.hours import event_hour
 from crypto_intel.definitions import build_defs
-from crypto_intel.rebuilding import late_trades_sensor, repaired_minutes_sensor
 from crypto_intel.resources.lake import Lake
 from crypto_intel.resources.postgres import Postgres
 from crypto_intel_tests.crypto_intel import lakes

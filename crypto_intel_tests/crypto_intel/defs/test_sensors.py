@@ -9,8 +9,8 @@ import dagster as dg
 import polars as pl
 import pytest
 
-from crypto_intel.alerting import ALERT_KEY
-from crypto_intel.automation import alerts_sensor, day_closed_sensor, hour_closed_sensor, observe_streams_sensor
+from crypto_intel.automation.rebuilding import late_trades_sensor
+from crypto_intel.automation.streams import alerts_sensor, day_closed_sensor, hour_closed_sensor, observe_streams_sensor
 from crypto_intel.contracts.derived import GOLD_BARS_1H
 from crypto_intel.contracts.settings import Topics
 from crypto_intel.contracts.tables import (
@@ -23,7 +23,7 @@ from crypto_intel.contracts.tables import (
 )
 from crypto_intel.core.frames import conform, empty_frame
 from crypto_intel.core.hours import HOUR, event_hour
-from crypto_intel.rebuilding import late_trades_sensor
+from crypto_intel.operations.alerting import ALERT_KEY
 from crypto_intel.resources.kafka import KafkaOffsets
 from crypto_intel.resources.lake import Lake
 from crypto_intel.resources.postgres import Postgres

@@ -10,10 +10,9 @@ import psycopg
 import pytest
 from pydantic import SecretStr
 
+from crypto_intel.automation.telling import failed_checks, incidents_sensor, notices_sensor
+from crypto_intel.checks.factories import STREAM_CHECKS, Readers
 from crypto_intel.definitions import build_defs
-from crypto_intel.incident_watch import failed_checks, incidents_sensor
-from crypto_intel.notifying import notices_sensor
-from crypto_intel.quality import STREAM_CHECKS, Readers
 from crypto_intel.resources.lake import Lake
 from crypto_intel.resources.postgres import Postgres
 from crypto_intel_tests.crypto_intel.defs.conftest import Tick

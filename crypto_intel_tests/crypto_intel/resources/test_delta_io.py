@@ -13,9 +13,9 @@ from crypto_intel.contracts.tables import BRONZE_TRADES, MACRO_FRED_OBSERVATIONS
 from crypto_intel.core.hours import HOUR, event_hour
 from crypto_intel.core.macro import parse_observations
 from crypto_intel.core.trades import distinct_trades
+from crypto_intel.graph.specs import key_of
 from crypto_intel.resources.delta_io import DeltaIOManager, contract_of, partition_filter, partition_predicate
 from crypto_intel.resources.lake import Lake
-from crypto_intel.specs import key_of
 from crypto_intel_tests.crypto_intel import lakes
 from crypto_intel_tests.crypto_intel.lakes import trade
 

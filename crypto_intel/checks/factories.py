@@ -13,7 +13,6 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
-from crypto_intel.alerting import ALERT_KEY
 from crypto_intel.contracts.columns import Table
 from crypto_intel.contracts.derived import GOLD_BARS_1H, GOLD_INDICATORS, GOLD_MARKET_SUMMARY
 from crypto_intel.contracts.serving import BARS_1M as SERVED_BARS
@@ -37,14 +36,15 @@ from crypto_intel.core.gaps import open_since, recent_ledger
 from crypto_intel.core.hours import read_clocks
 from crypto_intel.core.macro import known_on
 from crypto_intel.core.quarantine import WHOLE, contract_breakers
-from crypto_intel.notifying import troubled_channels
-from crypto_intel.reports import markdown
+from crypto_intel.graph.reports import markdown
+from crypto_intel.graph.specs import key_of
+from crypto_intel.operations.alerting import ALERT_KEY
+from crypto_intel.operations.notifying import troubled_channels
 from crypto_intel.resources import cache
 from crypto_intel.resources.delta_io import partition_filter
 from crypto_intel.resources.lake import Lake
 from crypto_intel.resources.postgres import Postgres
 from crypto_intel.resources.quarantine import Quarantine
-from crypto_intel.specs import key_of
 
 RECENT = timedelta(minutes=2)
 """Stretch before a streamed table's newest row that its contract check reads: a sensor judges it every minute."""

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import dagster as dg
 
+from crypto_intel.checks.hours import HOUR_CHECKS as HOUR_CHECKS_BESIDE
 from crypto_intel.contracts.alerts import ALERT_REPORT, ALERT_VERDICTS
 from crypto_intel.contracts.columns import Table
 from crypto_intel.contracts.derived import (
@@ -33,8 +34,7 @@ from crypto_intel.contracts.tables import (
     SILVER_GAPS,
     SILVER_TRADES,
 )
-from crypto_intel.hour_checks import HOUR_CHECKS as HOUR_CHECKS_BESIDE
-from crypto_intel.specs import key_of
+from crypto_intel.graph.specs import key_of
 
 HOUR_TABLES = (
     SILVER_TRADES,

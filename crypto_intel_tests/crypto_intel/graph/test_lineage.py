@@ -5,8 +5,8 @@ import pytest
 
 from crypto_intel.contracts.tables import TABLES
 from crypto_intel.definitions import build_defs
-from crypto_intel.lineage import OTHERWISE, SOURCES, lineage_metadata
-from crypto_intel.specs import key_of
+from crypto_intel.graph.lineage import OTHERWISE, SOURCES, lineage_metadata
+from crypto_intel.graph.specs import key_of
 
 
 @pytest.fixture(scope="module")

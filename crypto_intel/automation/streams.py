@@ -1,7 +1,7 @@
 """What runs by itself, in one place. Each sensor is glue around a pure function, with a cursor, so that the same cause
 is never acted on twice. Observations and alerts are reported without a run: a run costs seconds of a core.
 
-What belongs here: sensors and their cursors. What does not: deciding (core/), reading (resources/, observing.py).
+What belongs here: sensors and their cursors. What does not: deciding (core/), reading (resources/, operations/).
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ import dagster as dg
 import msgspec
 import polars as pl
 
-from crypto_intel.alerting import AlertCursor, materialization, new_alerts, pin
+from crypto_intel.automation.jobs import day_job, hour_job
+from crypto_intel.checks.factories import STREAM_CHECKS, Readers
 from crypto_intel.contracts.derived import GOLD_BARS_1H, SILVER_QUARANTINE
 from crypto_intel.contracts.settings import Settings
 from crypto_intel.contracts.tables import BRONZE_FEED_STATUS, BRONZE_TRADES, MACRO_FRED_OBSERVATIONS
@@ -29,8 +30,9 @@ from crypto_intel.core.hours import (
     hours_spanned,
     read_clocks,
 )
-from crypto_intel.jobs import day_job, hour_job
-from crypto_intel.observing import (
+from crypto_intel.graph.specs import HOURLY
+from crypto_intel.operations.alerting import AlertCursor, materialization, new_alerts, pin
+from crypto_intel.operations.observing import (
     BRONZE_TABLES,
     STREAMED_SILVER_TABLES,
     Observed,
@@ -39,12 +41,10 @@ from crypto_intel.observing import (
     observe_topics,
     with_rate,
 )
-from crypto_intel.quality import STREAM_CHECKS, Readers
 from crypto_intel.resources.fred import Fred
 from crypto_intel.resources.kafka import KafkaOffsets
 from crypto_intel.resources.lake import Lake
 from crypto_intel.resources.postgres import Postgres
-from crypto_intel.specs import HOURLY
 
 T = TypeVar("T")
 

@@ -11,18 +11,18 @@ from dataclasses import dataclass
 import dagster as dg
 import polars as pl
 
-from crypto_intel.batch import trades_before
+from crypto_intel.checks.factories import Outcome
 from crypto_intel.contracts.columns import Table
 from crypto_intel.contracts.derived import GOLD_BARS_1H, GOLD_BARS_5M, GOLD_CROSS_VENUE
 from crypto_intel.contracts.tables import GOLD_BARS_1M, SILVER_GAPS, SILVER_TRADES
 from crypto_intel.core.errors import CryptoIntelError
 from crypto_intel.core.hours import hour_start
 from crypto_intel.core.judge_hour import backward_trades, disagreeing_markets, inconsistent_bars, unlisted_holes
-from crypto_intel.quality import Outcome
-from crypto_intel.reports import markdown
+from crypto_intel.graph.reports import markdown
+from crypto_intel.graph.specs import HOURLY, key_of
+from crypto_intel.operations.batch import trades_before
 from crypto_intel.resources.klines import Klines, differing_bars
 from crypto_intel.resources.lake import Lake
-from crypto_intel.specs import HOURLY, key_of
 
 MAX_SHOWN = 50
 Judge = Callable[[Lake, str], Outcome]

@@ -13,9 +13,9 @@ import dagster as dg
 import msgspec
 import polars as pl
 
+from crypto_intel.automation.jobs import hour_job, repair_job, verdicts_job
 from crypto_intel.contracts.tables import GOLD_BARS_1M, SILVER_LATE_ARRIVALS
 from crypto_intel.core.hours import HOUR_FORMAT, LateCursor, event_hour, hours_spanned, hours_to_rebuild
-from crypto_intel.jobs import hour_job, repair_job, verdicts_job
 from crypto_intel.resources.lake import Lake
 
 REACH = timedelta(days=2)

@@ -10,7 +10,7 @@ import dagster as dg
 import polars as pl
 
 from crypto_intel.contracts.columns import Table
-from crypto_intel.lineage import lineage_metadata
+from crypto_intel.graph.lineage import lineage_metadata
 
 PREVIEW_ROWS = 5
 CELL_CHARS = 60

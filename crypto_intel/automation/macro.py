@@ -1,6 +1,6 @@
 """Sensors of macro series: they follow the release calendar, and what was known follows new observations.
 
-Glue around core.calendar, with cursors, like automation.py.
+Glue around core.calendar, with cursors, like streams.py.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ from datetime import timedelta
 import dagster as dg
 import msgspec
 
+from crypto_intel.automation.jobs import calendar_job, features_job, macro_job
 from crypto_intel.contracts.macro import MACRO_FRED_OBSERVATIONS, MACRO_RELEASE_DATES
 from crypto_intel.core.calendar import Load, MacroCursor, advance, next_load
-from crypto_intel.jobs import calendar_job, features_job, macro_job
+from crypto_intel.graph.specs import YEARLY, key_of
 from crypto_intel.resources.fred import Fred
 from crypto_intel.resources.lake import Lake
-from crypto_intel.specs import YEARLY, key_of
 
 CALENDAR_EVERY = timedelta(days=7)
 """By the platform clock; releases are announced months ahead."""

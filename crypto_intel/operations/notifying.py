@@ -20,14 +20,12 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import dict_row
 
-from crypto_intel.alerting import ALERT_KEY
-from crypto_intel.contracts.rules import Route, load_alert_config
+from crypto_intel.contracts.rules import Route
 from crypto_intel.contracts.serving import ALERTS
-from crypto_intel.contracts.settings import Settings
 from crypto_intel.core.errors import CryptoIntelError
 from crypto_intel.core.notices import STALE_AFTER, Notice, body, is_repetition, next_try, planned, title
+from crypto_intel.operations.alerting import ALERT_KEY
 from crypto_intel.resources.channels import Channels
-from crypto_intel.resources.lake import Lake
 from crypto_intel.resources.postgres import Postgres
 
 Connection = psycopg.Connection[Any]
@@ -71,26 +69,6 @@ class NoticeCursor(msgspec.Struct):
     """The last alert, in the order of commits, that was looked at."""
 
     alert_seq: int = 0
-
-
-@dg.sensor(minimum_interval_seconds=5, default_status=dg.DefaultSensorStatus.RUNNING)
-def notices_sensor(
-    context: dg.SensorEvaluationContext, postgres: Postgres, lake: Lake, channels: Channels
-) -> dg.SensorResult:
-    """Tells people of alerts by the routes of the rules' file; what a channel did not take is tried again."""
-    if not postgres.is_configured() or not channels.names():
-        return dg.SensorResult(skip_reason="no channel is set: CRYPTO_INTEL_CHANNELS__<NAME> is an Apprise URL")
-    cursor = msgspec.json.decode(context.cursor, type=NoticeCursor) if context.cursor else NoticeCursor()
-    routes = load_alert_config(Settings().rules_file).routes
-    with postgres.connect() as connection:
-        cursor = plan(connection, routes, channels.names(), cursor, platform=lake.platform_time())
-    done = send_due(postgres, channels)
-    told = ", ".join(f"{count} {state}" for (state, _), count in sorted(done.items())) or "nothing due"
-    return dg.SensorResult(
-        asset_events=[observation(done)] if done else [],
-        skip_reason=told,
-        cursor=msgspec.json.encode(cursor).decode(),
-    )
 
 
 def plan(

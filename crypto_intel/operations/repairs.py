@@ -1,7 +1,7 @@
 """Minutes that streamed without trades which a repair brought: folded again before their hour is made.
 
 What belongs here: reading, the fold of an hour so far, and what differs from what streamed. What does not: the repair
-itself, which the producers do through Kafka by trade id, and hours that are made (rebuilding.py makes them again).
+itself, which the producers do through Kafka by trade id, and hours that are made already (automation/rebuilding.py).
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from datetime import datetime
 
 import polars as pl
 
-from crypto_intel.batch import feed_around, losses_since, trades_before
 from crypto_intel.contracts.derived import GOLD_REPAIRED_BARS_1M
 from crypto_intel.contracts.tables import (
     BRONZE_TRADES,
@@ -23,6 +22,7 @@ from crypto_intel.core.completeness import with_unrecoverable
 from crypto_intel.core.frames import conform, empty_frame
 from crypto_intel.core.hours import HOUR, event_hour
 from crypto_intel.core.trades import distinct_trades
+from crypto_intel.operations.batch import feed_around, losses_since, trades_before
 from crypto_intel.resources.lake import Lake
 from streaming.transforms.batch import batch_bars
 

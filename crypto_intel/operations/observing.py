@@ -18,10 +18,10 @@ from psycopg.rows import dict_row
 from crypto_intel.contracts.columns import Table
 from crypto_intel.contracts.settings import Settings, Topics
 from crypto_intel.contracts.tables import TABLES
+from crypto_intel.graph.specs import OWNERS, key_of, observed_table_spec, source_key
 from crypto_intel.resources.kafka import KafkaOffsets, TopicOffsets
 from crypto_intel.resources.lake import Lake, TableFacts
 from crypto_intel.resources.postgres import Postgres
-from crypto_intel.specs import OWNERS, key_of, observed_table_spec, source_key
 
 TOPICS = {
     **{name: source_key(f"{name}_topic") for name in Topics.model_fields},

@@ -32,7 +32,7 @@ from crypto_intel.contracts.tables import (
     GOLD_MARKET_ENRICHED,
     SILVER_TRADES,
 )
-from crypto_intel.specs import key_of
+from crypto_intel.graph.specs import key_of
 
 _OF_TRADES = {
     **dict.fromkeys(("open", "close"), ("price", "trade_id")),
