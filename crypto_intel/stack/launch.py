@@ -22,12 +22,13 @@ from xmlrpc.client import Fault
 from filelock import FileLock, Timeout
 
 from crypto_intel.contracts.settings import Source
-from crypto_intel.stack import dagster_home, health, parts, ports, postgres, processes
+from crypto_intel.stack import dagster_home, health, parts, postgres, processes
 from crypto_intel.stack.errors import AlreadyRunningError, ServerFailedError, StackError
 from crypto_intel.stack.files import tail, write_atomic
-from crypto_intel.stack.jars import resolve_jars
+from crypto_intel.stack.jars import default_folder, resolve_jars
 from crypto_intel.stack.java import find_java_home
 from crypto_intel.stack.kafka import create_topics
+from crypto_intel.stack.neighbours import claim
 from crypto_intel.stack.parts import Part, Servers
 from crypto_intel.stack.probes import ask
 from crypto_intel.stack.process import POLL_S, tied_to_parent
@@ -111,10 +112,11 @@ def prepare(wish: Wish, settings: StackSettings, report: Report) -> Prepared:
         state.speed = wish.speed
     java_home = find_java_home(report)
     jars = resolve_jars(settings.jars_dir, java_home, report)
-    state.ports, notes = ports.choose({**settings.ports.model_dump(), **_kept(state, settings)})
+    state.started_at, state.up_pid = datetime.now(UTC), os.getpid()
+    wanted = {**settings.ports.model_dump(), **_kept(state, settings)}
+    state.ports, notes = claim(folder, state.up_pid, wanted, default_folder().parent / "stacks")
     for note in notes:
         report(note)
-    state.started_at, state.up_pid = datetime.now(UTC), os.getpid()
     return Prepared(folder, state, Servers.of(folder, state.ports, settings, java_home, jars), settings)
 
 

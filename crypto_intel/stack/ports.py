@@ -39,14 +39,19 @@ def answers(port: int, timeout_s: float = 1.0) -> bool:
         return False
 
 
-def choose(wanted: dict[str, int]) -> tuple[dict[str, int], list[str]]:
-    """Wanted ports by name, each replaced by a free one where it is taken, and a sentence for each replacement."""
+def choose(wanted: dict[str, int], avoid: Iterable[int] = ()) -> tuple[dict[str, int], list[str]]:
+    """Wanted ports by name, each replaced by a free one where it is taken, and a sentence for each replacement.
+
+    Args:
+        avoid: count as taken, too.
+    """
     chosen: dict[str, int] = {}
+    taken = set(avoid)
     notes = []
     for name, port in wanted.items():
-        if port not in chosen.values() and is_free(port):
+        if port not in taken and port not in chosen.values() and is_free(port):
             chosen[name] = port
             continue
-        chosen[name] = free_port({*wanted.values(), *chosen.values()})
+        chosen[name] = free_port({*wanted.values(), *chosen.values(), *taken})
         notes.append(f"port {port} of {name} is taken: using {chosen[name]}")
     return chosen, notes
