@@ -108,7 +108,8 @@ def test_a_repeated_run_changes_no_row(served_graph: dg.Definitions, lake: Lake,
     assert lake.scan(GOLD_MARKET_ENRICHED).sort("window_start").collect().equals(first)
     published = [e for e in again.get_asset_materialization_events() if e.asset_key.path[0] == "publish"]
     changed = {e.asset_key.path[1]: e.materialization.metadata["rows_changed"].value for e in published}
-    assert len(changed) == 7 and set(changed.values()) == {0}
+    assert changed.keys() >= {"market_enriched", "bars_1m", "bars_5m", "bars_1h", "indicators", "quotes", "gaps"}
+    assert set(changed.values()) == {0}
 
 
 @pytest.mark.stack
