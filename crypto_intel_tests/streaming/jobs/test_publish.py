@@ -77,6 +77,7 @@ def test_emitted_rows_become_live_markets_and_alerts_that_name_their_source() ->
         article_ids=["a"],
         bar={"close": 62081.9},
         values={"price": 62081.9},
+        by={"family": "price_move"},
     )
     (row,) = live_markets([("binance:BTC-USDT", live)], us, "sim").to_dicts()
     found = (row["venue"], row["symbol"], row["price"], row["event_time"], row["source"])
@@ -86,4 +87,4 @@ def test_emitted_rows_become_live_markets_and_alerts_that_name_their_source() ->
     assert (alert.severity, alert.unit, alert.source) == ("critical", "pct", "sim")
     assert alert.message == "Simulated: BTC-USDT fell 1.30 % within 2 min, to 62081.9"
     assert (alert.coverage_pct, alert.completeness, alert.article_ids) == (100.0, "complete", ("a",))
-    assert alert.evidence == {"bar": {"close": 62081.9}, "values": {"price": 62081.9}}
+    assert alert.evidence == {"bar": {"close": 62081.9}, "values": {"price": 62081.9}, "rule": {"family": "price_move"}}

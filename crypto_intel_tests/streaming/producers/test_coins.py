@@ -15,6 +15,7 @@ from crypto_intel_tests.streaming.producers.harness import MemorySink, eventuall
 from streaming.clock import PlatformClock
 from streaming.producers.coins import Coins
 from streaming.producers.http import VenueHttp
+from streaming.producers.metrics import FeedCollector
 from streaming.producers.settings import ProducerSettings
 from streaming.producers.trades import maker_of, stream_wanted
 from streaming.producers.venue import Mark
@@ -47,7 +48,9 @@ async def _following(settings: ProducerSettings, sink: MemorySink) -> AsyncItera
         return {symbol: Mark(max(sink.ids(symbol))) for symbol in symbols if sink.ids(symbol)}
 
     async def follow() -> None:
-        while not await stream_wanted(settings, maker, coins, sink=sink, clock=clock, rest=rest, known=known):
+        while not await stream_wanted(
+            settings, maker, coins, sink=sink, clock=clock, rest=rest, known=known, shown=FeedCollector(sink)
+        ):
             pass
 
     task = asyncio.create_task(follow())
