@@ -57,10 +57,10 @@ async def test_silence_stays_connected_and_answers_no_ping(tmp_path: Path) -> No
         heard = len(client.raw)
         assert client.transport is not None
         client.transport.send_ping()
-        sent = simulator.world.ledger.account.markets["binance:BTC-USDT"].frames
+        sent = simulator.world.ledger.account.frames
         await eventually(lambda: not client.is_connected)
         assert len(client.raw) - heard <= 5  # what was on its way
-        assert simulator.world.ledger.account.markets["binance:BTC-USDT"].frames == sent
+        assert simulator.world.ledger.account.frames == sent
 
 
 async def test_a_forced_close_is_announced(tmp_path: Path) -> None:
