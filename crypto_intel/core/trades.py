@@ -14,22 +14,24 @@ from crypto_intel.core.hours import HOUR, event_hour
 def distinct_trades(records: pl.LazyFrame, hour: datetime) -> pl.DataFrame:
     """One row per venue, symbol and trade_id of the hour, sorted by them: columns of silver.trades.
 
-    Of several records of a trade, the streamed one (origin ws) is kept before one from REST, then the one that
-    Kafka took first: what the platform knew first and from the venue's own stream.
-
     Args:
         records: rows of bronze.trades; those outside the hour are left out.
         hour: start of the UTC hour.
     """
     within = (pl.col("event_date") == hour.date()) & pl.col("event_time").is_between(hour, hour + HOUR, closed="left")
-    frame = (
-        records.filter(within)
-        .sort("venue", "symbol", "trade_id", pl.col("origin") != "ws", "kafka_time", "kafka_partition", "kafka_offset")
-        .unique(["venue", "symbol", "trade_id"], keep="first", maintain_order=True)
-        .with_columns(event_hour=pl.lit(event_hour(hour)))
-        .collect()
-    )
+    frame = one_per_id(records.filter(within)).with_columns(event_hour=pl.lit(event_hour(hour))).collect()
     return conform(frame, SILVER_TRADES)
+
+
+def one_per_id(records: pl.LazyFrame) -> pl.LazyFrame:
+    """One row of bronze.trades per venue, symbol and trade_id, sorted by them.
+
+    Of several records of a trade, the streamed one (origin ws) is kept before one from REST, then the one that
+    Kafka took first: what the platform knew first and from the venue's own stream.
+    """
+    key = ["venue", "symbol", "trade_id"]
+    first = [*key, pl.col("origin") != "ws", "kafka_time", "kafka_partition", "kafka_offset"]
+    return records.sort(first).unique(key, keep="first", maintain_order=True)
 
 
 def last_before(records: pl.LazyFrame, moment: datetime) -> pl.DataFrame:

@@ -19,9 +19,11 @@ from crypto_intel.contracts.serving import ALERTS
 from crypto_intel.contracts.settings import Settings
 from crypto_intel.contracts.tables import BRONZE_NEWS, BRONZE_TRADES
 from crypto_intel.core.hours import HOUR
+from crypto_intel.core.trades import one_per_id
 from crypto_intel.core.verdicts import Verdict, judge_again, reach
 from crypto_intel.resources.lake import Lake
 from crypto_intel.resources.postgres import Postgres
+from streaming.transforms.from_bronze import news_items
 from streaming.transforms.rules import NewsItem
 
 Judged = tuple[dict[str, Any], Verdict]
@@ -77,13 +79,8 @@ def judge_alerts(lake: Lake, alerts: Sequence[dict[str, Any]]) -> list[Judged]:
 def trades_between(lake: Lake, since: datetime, until: datetime) -> pl.DataFrame:
     """Rows of bronze.trades in [since, until), one per trade id, the streamed one before the one from REST."""
     within = pl.col("event_date").is_between(since.date(), until.date())
-    return (
-        lake.scan(BRONZE_TRADES)
-        .filter(within & pl.col("event_time").is_between(since, until, closed="left"))
-        .sort("venue", "symbol", "trade_id", pl.col("origin") != "ws", "kafka_time")
-        .unique(["venue", "symbol", "trade_id"], keep="first", maintain_order=True)
-        .collect()
-    )
+    found = lake.scan(BRONZE_TRADES).filter(within & pl.col("event_time").is_between(since, until, closed="left"))
+    return one_per_id(found).collect()
 
 
 def _news(lake: Lake, alerts: Sequence[dict[str, Any]]) -> dict[str, NewsItem]:
@@ -96,15 +93,9 @@ def _news(lake: Lake, alerts: Sequence[dict[str, Any]]) -> dict[str, NewsItem]:
         .filter((pl.col("event_date") >= since.date()) & pl.col("article_id").is_in(wanted))
         .sort("kafka_offset")
         .unique("article_id", keep="first", maintain_order=True)
-        .select(
-            "article_id",
-            pl.coalesce("cluster_id", "article_id"),
-            "symbols",
-            pl.col(f"{Settings().news_clock}_at").dt.epoch("us"),
-        )
         .collect()
     )
-    return {name: NewsItem(name, cluster, tuple(assets), at) for name, cluster, assets, at in rows.iter_rows()}
+    return {item.article_id: item for item in news_items(rows, Settings().news_clock)}
 
 
 def judgements_of(postgres: Postgres, alert_ids: Sequence[str]) -> pl.DataFrame:

@@ -40,9 +40,9 @@ from crypto_intel.contracts.tables import (
 from crypto_intel.core.audit_facts import LEDGER_SCHEMA, Facts
 from crypto_intel.core.gaps import fold
 from streaming.simulator.ledger import Account, read_account
+from streaming.transforms.frames import MARKET
 
 BRONZE = (BRONZE_TRADES, BRONZE_QUOTES, BRONZE_NEWS, BRONZE_FEED_STATUS, BRONZE_REJECTED)
-_MARKET = pl.concat_str("venue", "symbol", separator=":").alias("market")
 _TIME = pl.Datetime("us", "UTC")
 
 
@@ -118,7 +118,7 @@ def _read(at: Endpoints, *, bronze_within_s: float) -> Facts:
         served_enriched=served_enriched,
         cached=cached,
         gaps=_gaps(statuses),
-        gap_ledger=fold(statuses).select(_MARKET, *list(LEDGER_SCHEMA)[1:]),
+        gap_ledger=fold(statuses).select(MARKET, *list(LEDGER_SCHEMA)[1:]),
         served_gaps=served_gaps,
         rejected=_rejected(at),
         sent=_sent(account),
@@ -152,7 +152,7 @@ def _scan(at: Endpoints, table: Table) -> pl.LazyFrame:
 
 
 def _rows(at: Endpoints, table: Table, *columns: str) -> pl.DataFrame:
-    return _scan(at, table).select(_MARKET, *columns).collect()
+    return _scan(at, table).select(MARKET, *columns).collect()
 
 
 def _wait_for_bronze(at: Endpoints, kafka: pl.DataFrame, within_s: float) -> pl.DataFrame:
@@ -243,7 +243,7 @@ def _gaps(statuses: pl.DataFrame) -> pl.DataFrame:
     # From the lake, which has them whatever became of PostgreSQL.
     state = pl.col("status").replace("gap", "open").alias("state")
     return (
-        statuses.filter(pl.col("first_id") <= pl.col("last_id")).select(_MARKET, "first_id", "last_id", state).unique()
+        statuses.filter(pl.col("first_id") <= pl.col("last_id")).select(MARKET, "first_id", "last_id", state).unique()
     )
 
 

@@ -13,7 +13,7 @@ from crypto_intel.stack.errors import StackError
 from crypto_intel.stack.options import DataDirOption, folder_of
 from crypto_intel.stack.ports import LOOPBACK
 from crypto_intel.stack.state import Folder
-from streaming.simulator.faults import CutStyle, FaultKind
+from streaming.simulator.kinds import CutStyle, FaultKind
 
 TIMEOUT_S = 10
 

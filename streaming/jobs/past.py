@@ -11,8 +11,7 @@ from crypto_intel.contracts.columns import Table
 from crypto_intel.contracts.settings import NewsClock
 from crypto_intel.contracts.tables import BRONZE_FEED_STATUS, BRONZE_NEWS, BRONZE_TRADES
 from streaming.sinks.delta import Lake
-from streaming.transforms.from_bronze import beat_events, trade_events
-from streaming.transforms.rules.market import NewsItem
+from streaming.transforms.from_bronze import beat_events, news_items, trade_events
 from streaming.transforms.rules.past import ORIGIN, Heard
 
 NEWS_REACH = timedelta(days=2)
@@ -52,15 +51,6 @@ def _between(lake: Lake, table: Table, since: datetime, until: datetime) -> pl.L
 
 def _news(lake: Lake, since: datetime, until: datetime, clock: NewsClock) -> list[Heard]:
     rows = _between(lake, BRONZE_NEWS, since - NEWS_REACH, until)
-    told = rows.sort(*_PLACE).select(
-        _ARRIVED,
-        "article_id",
-        pl.coalesce("cluster_id", "article_id").alias("cluster_id"),
-        "symbols",
-        pl.col(f"{clock}_at").dt.epoch("us").alias("at"),
-    )
-    return [
-        Heard(arrived, NewsItem(article_id, cluster, tuple(assets), at))
-        for arrived, article_id, cluster, assets, at in told.collect().iter_rows()
-        if assets
-    ]
+    told = rows.sort(*_PLACE).with_columns(_ARRIVED).collect()
+    items = zip(told["arrived_us"], news_items(told, clock), strict=True)
+    return [Heard(arrived, item) for arrived, item in items if item.assets]

@@ -15,7 +15,8 @@ from crypto_intel.contracts.columns import Table
 from crypto_intel.contracts.tables import BRONZE_FEED_STATUS, BRONZE_TRADES, SILVER_BARS_1M, SILVER_BARS_5M
 from streaming.sinks.delta import Lake
 from streaming.transforms.bars import FIVE_MINUTES_US
-from streaming.transforms.from_bronze import MARKET, beat_events, trade_events
+from streaming.transforms.frames import MARKET
+from streaming.transforms.from_bronze import beat_events, trade_events
 from streaming.transforms.intervals import union
 from streaming.transforms.lateness import ARRIVAL
 from streaming.transforms.lost import LostIds, with_statuses

@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Literal
+from typing import Annotated
 
 import msgspec
 
 from streaming.errors import RejectedInput
+from streaming.simulator.kinds import CutStyle, FaultKind
 from streaming.simulator.kraken import alternative_name, old_name, rest_name
 from streaming.simulator.mutations import broken, moved
 from streaming.simulator.venue import Frame, VenueSymbol
@@ -25,11 +26,6 @@ FUTURE_US = 60_000_000
 
 MAX_COUNT = 1_000_000
 _REMEMBERED = 1_000  # how many passed frames can be repeated
-
-FrameKind = Literal["gap", "malformed", "duplicate", "reorder", "future", "clock_skew"]
-RestKind = Literal["rest_error", "rest_slow", "rest_empty"]
-FaultKind = Literal[FrameKind, RestKind, "cut"]
-CutStyle = Literal["reset", "close", "silence", "handshake", "forced"]
 
 
 class Injection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

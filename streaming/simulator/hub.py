@@ -18,7 +18,8 @@ import structlog
 from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport, WSUpgradeRequest
 
 from streaming.simulator.desk import Desk
-from streaming.simulator.faults import CutStyle, Faults, Injection, markets_of
+from streaming.simulator.faults import Faults, Injection, markets_of
+from streaming.simulator.kinds import CutStyle
 from streaming.simulator.kraken_sessions import KrakenV1Session, KrakenV2Session
 from streaming.simulator.sessions import BinanceSession, Session
 from streaming.simulator.venue import Frame

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
-import polars as pl
 
 from crypto_intel.contracts.tables import BRONZE_NEWS
 from streaming.steps.slice import Newest
 from streaming.transforms.decode import Records, decode
+from streaming.transforms.from_bronze import news_items
 from streaming.transforms.live import LiveState, advance_all
 from streaming.transforms.rules import Book, Fired, NewsItem, Rules
 
@@ -63,23 +63,12 @@ class Live:
     def _read(self, records: Records, state: bytes | None) -> bytes:
         known = ARTICLES.decode(state) if state else []
         rows = decode(records).bronze.get(BRONZE_NEWS)
-        new = news_of(rows, self.clock) if rows is not None else []
+        new = [one for one in news_items(rows, self.clock) if one.assets] if rows is not None else []
         by_id = {article.article_id: article for article in [*new[::-1], *known]}  # the first sighting stays
         newest = max([article.at for article in by_id.values()], default=0)
         oldest = newest - 2 * self.rules.horizon_s * 1_000_000
         kept = sorted((one for one in by_id.values() if one.at >= oldest), key=lambda one: (one.at, one.article_id))
         return msgspec.msgpack.encode(kept[-MAX_NEWS:])
-
-
-def news_of(rows: pl.DataFrame, clock: str) -> list[NewsItem]:
-    """Rows of bronze.news as rules know them; `clock` is `published` or `first_seen`."""
-    told = rows.select(
-        "article_id",
-        pl.coalesce("cluster_id", "article_id"),
-        "symbols",
-        pl.col(f"{clock}_at").dt.epoch("us").alias("at"),
-    )
-    return [NewsItem(one, cluster, tuple(assets), at) for one, cluster, assets, at in told.iter_rows() if assets]
 
 
 def known_news(partitions: Mapping[str, bytes], topic: str) -> tuple[NewsItem, ...]:

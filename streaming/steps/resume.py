@@ -15,7 +15,7 @@ from crypto_intel.contracts.columns import Table
 from crypto_intel.contracts.tables import SILVER_BARS_1M, SILVER_BARS_5M, SILVER_PRICE_MEANS_5M
 from streaming.sinks.delta import Lake
 from streaming.transforms.decode import BRONZE, Records
-from streaming.transforms.frames import TIME
+from streaming.transforms.frames import MARKET, TIME
 from streaming.transforms.market import Closed
 
 
@@ -69,8 +69,7 @@ class Resume(msgspec.Struct):
         if not written or rows.is_empty():
             return rows
         last = pl.DataFrame({"market": written.keys(), "_last": written.values()}, schema_overrides={"_last": pl.Int64})
-        market = pl.concat_str("venue", "symbol", separator=":").alias("market")
-        known = rows.with_columns(market).join(last, on="market", how="left", maintain_order="left")
+        known = rows.with_columns(MARKET).join(last, on="market", how="left", maintain_order="left")
         is_new = pl.col("_last").is_null() | (pl.col("window_start") > pl.col("_last").cast(TIME))
         return known.filter(is_new).select(rows.columns)
 
@@ -81,6 +80,5 @@ def _offsets(lake: Lake, table: Table) -> dict[str, int]:
 
 
 def _windows(lake: Lake, table: Table) -> dict[str, int]:
-    market = pl.concat_str("venue", "symbol", separator=":").alias("market")
-    last = lake.read(table).group_by(market).agg(pl.max("window_start").dt.epoch("us")).collect()
+    last = lake.read(table).group_by(MARKET).agg(pl.max("window_start").dt.epoch("us")).collect()
     return dict(last.iter_rows())

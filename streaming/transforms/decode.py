@@ -39,7 +39,7 @@ from crypto_intel.contracts.tables import (
     VENUES,
 )
 from streaming.errors import RejectedInput
-from streaming.transforms.frames import TIME, schema_of
+from streaming.transforms.frames import MARKET, TIME, schema_of
 
 Reader = Callable[[bytes], Event]
 """Reads a record's value; raises RejectedInput with one of a few reasons where it can not."""
@@ -354,23 +354,23 @@ def _own_rejects(found: _Sorted, values: Sequence[bytes], origin: pl.DataFrame) 
     )
 
 
-def _market() -> pl.Expr:
-    return pl.concat_str("venue", "symbol", separator=":").alias("market")
+def trade_columns(event_time: pl.Expr) -> list[pl.Expr]:
+    """TRADE_EVENTS out of a trade's own columns; `event_time` is it in microseconds."""
+    return [
+        MARKET,
+        pl.col("trade_id"),
+        pl.col("price").cast(pl.Float64),
+        pl.col("quantity").cast(pl.Float64),
+        (pl.col("taker_side") == "buy").alias("is_buy"),
+        (pl.col("origin") == "rest").alias("is_rest"),
+        event_time.alias("event_time"),
+    ]
 
 
 def _trade_events(trades: pl.DataFrame) -> pl.DataFrame:
-    return trades.select(
-        _market(),
-        "trade_id",
-        pl.col("price").cast(pl.Float64),
-        pl.col("quantity").cast(pl.Float64),
-        is_buy=pl.col("taker_side") == "buy",
-        is_rest=pl.col("origin") == "rest",
-        event_time="event_time",
-        kafka_offset="kafka_offset",
-    )
+    return trades.select(*trade_columns(pl.col("event_time")), "kafka_offset")
 
 
 def _beat_events(beats: pl.DataFrame) -> pl.DataFrame:
     named = beats.select("venue", "event_time", "ended", "kafka_offset", symbol="symbols").explode("symbol")
-    return named.filter(pl.col("symbol").is_not_null()).select(_market(), "event_time", "ended", "kafka_offset")
+    return named.filter(pl.col("symbol").is_not_null()).select(MARKET, "event_time", "ended", "kafka_offset")

@@ -13,6 +13,9 @@ from crypto_intel.contracts.columns import Table
 TIME = pl.Datetime("us", "UTC")
 """Every time of every table."""
 
+MARKET = pl.concat_str("venue", "symbol", separator=":").alias("market")
+"""`venue:symbol` of a row: the key of its records in Kafka."""
+
 
 @cache
 def schema_of(table: Table) -> dict[str, Any]:

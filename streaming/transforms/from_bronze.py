@@ -6,25 +6,24 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from streaming.transforms.decode import BEATS, TRADE_EVENTS
-
-MARKET = pl.concat_str("venue", "symbol", separator=":").alias("market")
-"""`venue:symbol` of a row."""
+from streaming.transforms.decode import BEATS, trade_columns
+from streaming.transforms.rules.market import NewsItem
 
 
 def trade_events(rows: pl.LazyFrame, also: Sequence[str] = ()) -> pl.LazyFrame:
     """Rows of bronze.trades or silver.trades as decode.TRADE_EVENTS, with the columns `also` beside them."""
-    events = rows.select(
-        MARKET,
-        "trade_id",
-        pl.col("price").cast(pl.Float64),
-        pl.col("quantity").cast(pl.Float64),
-        *also,
-        is_buy=pl.col("taker_side") == "buy",
-        is_rest=pl.col("origin") == "rest",
-        event_time=pl.col("event_time").dt.epoch("us"),
+    return rows.select(*trade_columns(pl.col("event_time").dt.epoch("us")), *also)
+
+
+def news_items(rows: pl.DataFrame, clock: str) -> list[NewsItem]:
+    """Rows of bronze.news as rules know them, those about no asset too; `clock` is `published` or `first_seen`."""
+    told = rows.select(
+        "article_id",
+        pl.coalesce("cluster_id", "article_id").alias("cluster_id"),
+        "symbols",
+        pl.col(f"{clock}_at").dt.epoch("us").alias("at"),
     )
-    return events.select(*TRADE_EVENTS, *also)
+    return [NewsItem(one, cluster, tuple(assets), at) for one, cluster, assets, at in told.iter_rows()]
 
 
 def beat_events(rows: pl.LazyFrame, markets: Sequence[str], also: Sequence[str] = ()) -> pl.LazyFrame:
