@@ -74,7 +74,12 @@ class StreamingSettings(Settings):
     news: News = News()
     clock_url: str | None = Field(default=None, description="The simulator's /sim/clock; unset: system time.")
     checkpoints: str = Field(default="", description="Root of the checkpoints; default <data_dir>/checkpoints.")
-    max_records_per_batch: int = Field(default=200_000, ge=1, description="Bounds a batch, so a restart is quick.")
+    max_records_per_batch: int = Field(
+        default=400_000,
+        ge=1,
+        description="Bounds a batch's memory and what a restart repeats (some 2 s). A batch costs 0.3 s beside its "
+        "records: a backlog goes by a sixth faster than with half as many.",
+    )
     starting_offsets: str = Field(default="earliest", pattern="^(earliest|latest)$")
 
     @property
