@@ -194,6 +194,8 @@ def last_trades(kafka: Kafka, topic: str, venue: str, symbols: Iterable[str]) ->
             "group.id": f"last-ids-{venue}",
             "enable.auto.commit": False,
             "auto.offset.reset": "earliest",
+            # Else each look waits half a second for what the one before it asked for behind the topic's end.
+            "fetch.wait.max.ms": 50,
             "log_level": 0,
         }
     )

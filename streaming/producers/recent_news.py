@@ -35,6 +35,8 @@ def recent_articles(kafka: Kafka, topic: str) -> list[Article]:
             "group.id": "recent-news",
             "enable.auto.commit": False,
             "auto.offset.reset": "earliest",
+            # Else each partition waits half a second for what was asked for behind the end of the one before it.
+            "fetch.wait.max.ms": 50,
             "log_level": 0,
         }
     )

@@ -79,6 +79,14 @@ async def eventually(condition: Callable[[], Any], seconds: float = 20.0) -> Non
         await asyncio.sleep(0.01)
 
 
+async def eventually_outside(condition: Callable[[], Any], seconds: float = 20.0) -> None:
+    """`eventually` for a condition that asks a server and waits for it: this loop goes on meanwhile."""
+    until = time.monotonic() + seconds
+    while not await asyncio.to_thread(condition):
+        assert time.monotonic() < until, "the condition did not come true in time"
+        await asyncio.sleep(0.05)
+
+
 def simulated(tmp_path: Path, **options: Any) -> Simulator:
     """The seeded market on free ports."""
     defaults = {"ws_port": 0, "rest_port": 0, "trades_per_second": 200}

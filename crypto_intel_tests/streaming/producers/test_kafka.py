@@ -47,7 +47,9 @@ def sink(kafka: Kafka, own_topics: Topics) -> KafkaSink:
 
 def records(kafka: Kafka, topic: str) -> list[list[Message]]:
     """All records of a topic by partition, in order."""
-    consumer = Consumer({**kafka.client_config(), "group.id": "test", "enable.auto.commit": False})
+    # Reads one partition after the other: what was asked for behind the end of one would be waited for at the next.
+    own = {"group.id": "test", "enable.auto.commit": False, "fetch.wait.max.ms": 20}
+    consumer = Consumer({**kafka.client_config(), **own})
     found = []
     for partition in range(3):
         low, high = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=10)

@@ -14,7 +14,7 @@ from confluent_kafka import KafkaException
 
 from crypto_intel.contracts.events import Article, FeedStatus, Heartbeat, Quote
 from crypto_intel.contracts.settings import Kafka, Topics
-from crypto_intel_tests.streaming.producers.harness import eventually, simulated
+from crypto_intel_tests.streaming.producers.harness import eventually_outside, simulated
 from crypto_intel_tests.streaming.producers.test_process import written
 from streaming.producers.pollers import SOURCES
 from streaming.producers.recent_news import recent_articles
@@ -55,7 +55,7 @@ async def poll_until_told(variables: dict[str, str], bootstrap: str, topics: Top
         stderr=asyncio.subprocess.STDOUT,
     )
     try:
-        await eventually(lambda: process.returncode is not None or _told(bootstrap, topics, polls), 60)
+        await eventually_outside(lambda: process.returncode is not None or _told(bootstrap, topics, polls), 60)
         assert process.returncode is None
         used_mb = psutil.Process(process.pid).memory_info().rss / 1e6
         process.send_signal(signal.SIGTERM)

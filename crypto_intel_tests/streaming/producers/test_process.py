@@ -15,7 +15,7 @@ from confluent_kafka import Consumer, TopicPartition
 
 from crypto_intel.contracts.events import FeedStatus, Heartbeat, Trade, decode
 from crypto_intel.contracts.settings import Topics
-from crypto_intel_tests.streaming.producers.harness import eventually, replayed
+from crypto_intel_tests.streaming.producers.harness import eventually, eventually_outside, replayed
 from streaming.simulator.app import Simulator
 
 pytestmark = pytest.mark.stack
@@ -48,7 +48,9 @@ async def producer(variables: dict[str, str]) -> AsyncIterator[asyncio.subproces
 
 def written(bootstrap: str, topic: str) -> list[object]:
     """Events of a topic, partition by partition."""
-    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "test", "enable.auto.commit": False})
+    # Reads one partition after the other: what was asked for behind the end of one would be waited for at the next.
+    own = {"group.id": "test", "enable.auto.commit": False, "fetch.wait.max.ms": 20}
+    consumer = Consumer({"bootstrap.servers": bootstrap, **own})
     events: list[object] = []
     for partition in range(3):
         low, high = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=10)
@@ -65,7 +67,7 @@ def written(bootstrap: str, topic: str) -> list[object]:
 async def test_a_killed_producer_leaves_no_trade_behind(
     tmp_path: Path, shared_data: Path, kafka_bootstrap: str, own_topics: Topics
 ) -> None:
-    async with replayed(tmp_path, shared_data / "binance" / "ws_raw", 60) as simulator:
+    async with replayed(tmp_path, shared_data / "binance" / "ws_raw", 150) as simulator:
         variables = environment(simulator, kafka_bootstrap, own_topics)
         async with producer(variables) as first:
             await eventually(lambda: simulator.world.hub.frames_sent > 5_000, 60)
@@ -73,7 +75,7 @@ async def test_a_killed_producer_leaves_no_trade_behind(
             await first.wait()
         async with producer(variables) as second:
             await eventually(lambda: simulator.world.ledger.account.ended, 60)
-            await eventually(
+            await eventually_outside(
                 lambda: any(
                     isinstance(e, FeedStatus) and e.status == "ended"
                     for e in written(kafka_bootstrap, own_topics.feed_status)
