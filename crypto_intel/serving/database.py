@@ -150,6 +150,8 @@ class Database:
                 with self._pool.connection() as connection:
                     cursor = connection.cursor(binary=True)
                     return page_of(query, cursor.execute(query.statement.encode(), query.params).fetchall())
+            except psycopg.errors.QueryCanceled as error:
+                raise UnavailableError("the statement took too long") from error
             except (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout) as error:
                 if attempt == 2 or isinstance(error, PoolTimeout):
                     raise UnavailableError(type(error).__name__) from error

@@ -160,7 +160,7 @@ class Application:
                 self.restarts += 1
                 self.start()
             assert time.monotonic() - began < timeout_s, f"not within {timeout_s} s:\n{self.tail()}"
-            time.sleep(1)
+            time.sleep(0.2)
         return time.monotonic() - began
 
     def worker(self) -> int | None:

@@ -30,7 +30,7 @@ from crypto_intel_tests.streaming.producers.harness import (
 from streaming.producers.settings import Reconnect
 from streaming.simulator.app import Simulator
 
-KINDS: dict[str, float] = {"reset": 0.0, "close": 0.0, "silence": 12.0, "handshake": 4.0, "forced": 4.0}
+KINDS: dict[str, float] = {"reset": 0.0, "close": 0.0, "silence": 7.0, "handshake": 4.0, "forced": 4.0}
 """Each kind, and for how many seconds: silent, deaf, or announced before it closes."""
 
 NOTICED_S, BACK_S = 5.0, 3.0

@@ -24,6 +24,7 @@ from crypto_intel.contracts.tables import (
 from crypto_intel.core.frames import conform, empty_frame
 from crypto_intel.core.hours import HOUR, event_hour
 from crypto_intel.operations.alerting import ALERT_KEY
+from crypto_intel.resources import kafka as kafka_resource
 from crypto_intel.resources.kafka import KafkaOffsets
 from crypto_intel.resources.lake import Lake
 from crypto_intel.resources.postgres import Postgres
@@ -110,7 +111,10 @@ def observations(result: dg.SensorResult) -> dict[str, dict[str, Any]]:
     }
 
 
-def test_what_is_away_is_named_and_the_rest_is_observed(tick: Tick, lake_path: Path) -> None:
+def test_what_is_away_is_named_and_the_rest_is_observed(
+    tick: Tick, lake_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kafka_resource, "TIMEOUT_S", 0.5)
     lakes.append(lake_path, BRONZE_TRADES, [lakes.trade(1, H22), lakes.trade(2, H22)])
     result = tick(observe_streams_sensor, kafka=KafkaOffsets(bootstrap="127.0.0.1:1"))
     assert "Kafka does not answer" in reason(result) and "CRYPTO_INTEL_POSTGRES_DSN" in reason(result)

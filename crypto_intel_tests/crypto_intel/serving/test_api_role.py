@@ -10,6 +10,7 @@ from psycopg import errors
 from pydantic import SecretStr
 
 from crypto_intel.contracts.serving import SERVED
+from crypto_intel.serving import database as serving_database
 from crypto_intel.serving.database import Database, UnavailableError
 from crypto_intel.serving.queries import alerts, bars, config, macro, markets, news, trust
 from crypto_intel.serving.queries.query import Query
@@ -69,12 +70,13 @@ def test_of_an_alert_it_may_change_the_state_alone(connection: psycopg.Connectio
         connection.execute("RESET ROLE")
 
 
-def test_a_read_cannot_write_even_what_the_role_may(own_postgres_dsn: str) -> None:
+def test_a_read_cannot_write_even_what_the_role_may(own_postgres_dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(serving_database, "STATEMENT_S", 1)
     database = Database(SecretStr(own_postgres_dsn))
     try:
         with pytest.raises(errors.ReadOnlySqlTransaction):
             database.page(Query("evil", "UPDATE public.alerts SET state = 'closed' RETURNING alert_id", {}, ()))
-        with pytest.raises(UnavailableError):
+        with pytest.raises(UnavailableError, match="took too long"):
             database.page(Query("slow", "SELECT pg_sleep(30)", {}, ()))
     finally:
         database.close()

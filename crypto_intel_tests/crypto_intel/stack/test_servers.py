@@ -77,7 +77,7 @@ def test_valkey_answers_only_to_its_password(tmp_path: Path) -> None:
         server.wait_until_ready()
         assert redis.Redis.from_url(cache.url).set("key", "value")
         with pytest.raises(redis.AuthenticationError):
-            redis.Redis(port=cache.port).get("key")
+            redis.Redis.from_url(f"redis://127.0.0.1:{cache.port}").get("key")  # `Redis()` would try again for seconds
     assert not psutil.pid_exists(server.pid)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import quote
 
@@ -129,7 +130,9 @@ def test_the_api_works_without_redis_and_answers_the_same(api: str, api_dsn: str
 def test_without_a_database_it_says_to_try_again_and_shows_no_secret(data_dir: Path, capfd: pytest.CaptureFixture[str]) -> None:  # fmt: skip # noqa: E501
     dsn = "postgresql://canary-user:canary-password@127.0.0.1:1/db"
     with served(settings(dsn, data_dir, "redis://:canary-password@127.0.0.1:1/0", open_reads=True)) as address:
-        answers = [httpx.get(address + path, timeout=20) for path in ("/symbols", "/health", "/bars?symbol=BTC-USDT")]
+        paths = ("/symbols", "/health", "/bars?symbol=BTC-USDT")
+        with ThreadPoolExecutor(len(paths)) as at_once:  # each waits for a connection
+            answers = list(at_once.map(lambda path: httpx.get(address + path, timeout=20), paths))
     assert [answer.status_code for answer in answers] == [503] * 3
     assert all(answer.headers["retry-after"] for answer in answers)
     shown = "".join(answer.text + str(answer.headers) for answer in answers) + "".join(capfd.readouterr())

@@ -184,11 +184,12 @@ async def test_too_many_waiting_alerts_end_the_connection_instead_of_losing_one(
 
 
 async def test_a_client_that_reads_nothing_holds_nobody_up(live: str, live_dsn: str) -> None:
-    async with _following(live, channels=["prices"]), _following(live, channels=["prices"]) as quick:
+    async with _following(live, channels=["prices"]) as idle, _following(live, channels=["prices"]) as quick:
         await _next(quick, _is("snapshot", "prices"))
         for number in range(50):
             _write(live_dsn, _price(200.0 + number, 100 + number))
         await _next(quick, lambda m: m["type"] == "price" and m["data"]["price"] == 249.0)
+        idle.transport.abort()  # closing in order takes one who reads, and is waited for
 
 
 @pytest.mark.parametrize(
