@@ -1,12 +1,14 @@
 """Fixtures that all tests share: real servers, started once a session on free ports and stopped by their own handles.
 
 A server starts when the first test asks for it. Tests that share one keep apart by names of their own: topics
-(`own_topics`) and databases (`own_postgres_dsn`).
+(`own_topics`) and databases (`own_postgres_dsn`). Runs of the whole platform begin before the first test, and go on
+beside all others (`background`).
 """
 
 from __future__ import annotations
 
 import os
+import sys
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -22,6 +24,8 @@ from crypto_intel.stack.kafka import KafkaServer, create_topics
 from crypto_intel.stack.ports import free_port
 from crypto_intel.stack.postgres import PostgresServer, ensure_database, migrate
 from crypto_intel.stack.valkey import ValkeyServer
+from crypto_intel_tests.helpers.background import Background
+from crypto_intel_tests.integration.runs import RUNS
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -35,6 +39,18 @@ settings.load_profile("any machine")
 def pytest_addoption(parser: pytest.Parser) -> None:
     """`--update-golden` writes the golden files instead of comparing with them."""
     parser.addoption("--update-golden", action="store_true", help="write the golden files anew (make golden)")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def background(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Background]:
+    """Runs of the whole platform; those that a collected test waits for begin now. Stopped at the session's end."""
+    awaited = {name for item in request.session.items for name in getattr(item, "fixturenames", ())}
+    command = [sys.executable, "-m", "crypto_intel_tests.integration.runs"]
+    with Background(command, tmp_path_factory.mktemp("background")) as runs:
+        for name in RUNS:
+            if name in awaited:
+                runs.begin(name)
+        yield runs
 
 
 @pytest.fixture

@@ -26,6 +26,7 @@ from rich.progress import Progress
 
 from crypto_intel.core.gaps import fold
 from crypto_intel.stack.inject import send
+from crypto_intel.stack.process import tied_to_parent
 from crypto_intel.stack.state import Folder
 from streaming.simulator.ledger import Account, read_account
 
@@ -112,7 +113,9 @@ def running(folder: Path) -> Iterator[subprocess.Popen[str]]:
     command = [sys.executable, "-m", "crypto_intel.cli", "up", "--source", "sim", "--data-dir", str(folder)]
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "up.out").open("w") as out:
-        up = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, text=True, env={**os.environ, **rate})
+        up = subprocess.Popen(
+            tied_to_parent(command), stdout=out, stderr=subprocess.STDOUT, text=True, env={**os.environ, **rate}
+        )
         try:
             yield up
         finally:

@@ -4,30 +4,24 @@ from __future__ import annotations
 
 import pytest
 
-from crypto_intel_tests.chaos.platform import Report, run
+from crypto_intel_tests.chaos.platform import Report
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(900)]
 
 
-@pytest.fixture(scope="module")
-def report(tmp_path_factory: pytest.TempPathFactory) -> Report:
-    """What became of one round of faults."""
-    return run(tmp_path_factory.mktemp("faults") / "platform")
+def test_nothing_is_lost_and_nothing_is_doubled(faulted: Report) -> None:
+    assert faulted.unexplained == []
+    assert faulted.verified
 
 
-def test_nothing_is_lost_and_nothing_is_doubled(report: Report) -> None:
-    assert report.unexplained == []
-    assert report.verified
+def test_every_gap_is_repaired_within_its_budget(faulted: Report) -> None:
+    assert set(faulted.gaps) == {"repaired"}
+    assert faulted.slowest_repair_s <= 30
 
 
-def test_every_gap_is_repaired_within_its_budget(report: Report) -> None:
-    assert set(report.gaps) == {"repaired"}
-    assert report.slowest_repair_s <= 30
+def test_the_dead_letters_hold_exactly_what_was_injected_each_with_a_reason(faulted: Report) -> None:
+    assert (faulted.rejected, faulted.without_reason) == (faulted.rejectable, 0)
 
 
-def test_the_dead_letters_hold_exactly_what_was_injected_each_with_a_reason(report: Report) -> None:
-    assert (report.rejected, report.without_reason) == (report.rejectable, 0)
-
-
-def test_no_part_was_restarted(report: Report) -> None:
-    assert report.restarts == {}
+def test_no_part_was_restarted(faulted: Report) -> None:
+    assert faulted.restarts == {}

@@ -1,0 +1,131 @@
+"""Runs of the whole platform that this folder's tests look at, each as a process that the session begins early.
+
+`python -m crypto_intel_tests.integration.runs NAME FOLDER` makes run NAME of RUNS and writes FOLDER/result.json. What
+belongs here: what happens while the platform runs. What does not: judging what became of it, which the tests do.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+
+from crypto_intel.stack.process import tied_to_parent
+from crypto_intel_tests.chaos import platform
+from crypto_intel_tests.integration.recordings import write_capture
+
+CANARIES = (
+    "NEWSAPI_KEY",
+    "FRED_API_KEY",
+    "COINGECKO_API_KEY",
+    "ALPHAVANTAGE_API_KEY",
+    "SUPABASE_KEY",
+    "CRYPTO_INTEL_API__JWT__SECRET",
+    "CRYPTO_INTEL_API__ADMIN_SECRET",
+    "CRYPTO_INTEL_BINANCE__API_KEY",
+)
+"""Variables that hold secrets in the environment of every process of the replay."""
+
+FIRST_BARS_S = 400
+
+
+def played(folder: Path) -> dict[str, Any]:
+    """A recording replayed at 20 times its speed; the Spark application is killed on the way.
+
+    Returns:
+        `folder` of the data, `capture` that was played, `canaries` (secret by variable), and what `up` `told`.
+    """
+    capture = _capture(folder)
+    canaries = {name: f"canary{secrets.token_hex(20)}" for name in CANARIES}
+    data = folder / "data"
+    data.mkdir()
+    told = _replay(data, capture, canaries)
+    return {"folder": str(data), "capture": str(capture), "canaries": canaries, "told": told}
+
+
+def faulted(folder: Path) -> dict[str, Any]:
+    """One round of every kind of fault at both venues: chaos.platform's report."""
+    return asdict(platform.run(folder / "platform"))
+
+
+RUNS: Mapping[str, Callable[[Path], dict[str, Any]]] = {"played": played, "faulted": faulted}
+"""By the name of the fixture that waits for it, in the order in which they are begun."""
+
+
+def _capture(folder: Path) -> Path:
+    # The real recording where there is one.
+    shared = os.environ.get("CRYPTO_INTEL_SHARED_DATA") or Path(__file__).resolve().parents[3] / "shared" / "data"
+    real = Path(shared) / "binance" / "ws_raw"
+    return real if real.is_dir() else write_capture(folder / "capture")
+
+
+def _replay(data: Path, capture: Path, canaries: Mapping[str, str]) -> Any:
+    command = [sys.executable, "-m", "crypto_intel.cli", "up", "--source", "replay", "--capture", str(capture)]
+    command += ["--speed", "20", "--until-done", "--json", "--data-dir", str(data)]
+    with (data / "up.err").open("w") as log:
+        up = subprocess.Popen(
+            tied_to_parent(command), stdout=subprocess.PIPE, stderr=log, text=True, env={**os.environ, **canaries}
+        )
+        try:
+            _kill_spark_after_its_first_bars(data, up)
+            told, _ = up.communicate()
+        finally:
+            if up.poll() is None:
+                up.terminate()
+                up.wait()
+    assert up.returncode == 0, told + (data / "up.err").read_text()[-4000:]
+    return json.loads(told)
+
+
+def _kill_spark_after_its_first_bars(data: Path, up: subprocess.Popen[str]) -> None:
+    # kill -9 of the streaming application and its JVM once bars stand in the lake.
+    bars = data / "lake" / "silver" / "bars_1m" / "_delta_log" / f"{1:020}.json"
+    deadline = time.monotonic() + FIRST_BARS_S
+    while not bars.exists():
+        assert up.poll() is None, (data / "up.err").read_text()[-4000:]
+        assert time.monotonic() < deadline, f"no bars after {FIRST_BARS_S} s"
+        time.sleep(0.2)
+    _keep_pages(data)
+    for process in psutil.process_iter(["cmdline", "environ"]):
+        ours = (process.info["environ"] or {}).get("CRYPTO_INTEL_DATA_DIR") == str(data)
+        line = " ".join(process.info["cmdline"] or [])
+        if ours and ("streaming.jobs" in line or "org.apache.spark.deploy.SparkSubmit" in line):
+            process.send_signal(signal.SIGKILL)
+
+
+def _keep_pages(data: Path) -> None:
+    # What Spark's pages show of its environment and plans, and its metrics, end with it.
+    ports = json.loads((data / "run" / "stack.json").read_text())["ports"]
+    spark = f"http://127.0.0.1:{ports['spark']}"
+    pages = [f"{spark}/environment/", f"{spark}/SQL/", f"{spark}/StreamingQuery/", f"{spark}/jobs/",
+             f"http://127.0.0.1:{ports['metrics']}/metrics"]  # fmt: skip
+    texts = [httpx.get(page, timeout=30, follow_redirects=True, trust_env=False).text for page in pages]
+    assert "Spark Properties" in texts[0]
+    (data / "pages.html").write_text("\n".join(texts))
+
+
+def main(name: str, folder: Path) -> None:
+    """Make a run; SIGTERM ends it as an error would, so that it puts its platform down."""
+
+    def stop(number: int, _frame: object) -> None:
+        signal.signal(number, signal.SIG_IGN)
+        sys.exit("stopped")
+
+    signal.signal(signal.SIGTERM, stop)
+    told = RUNS[name](folder)
+    (folder / "result.json").write_text(json.dumps(told), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], Path(sys.argv[2]))
