@@ -28,10 +28,18 @@ def storage_url(dsn: str) -> str:
 
 _INSTANCE = f"""\
 # Generated at every start; edits are lost.
-storage:
-  postgres:
-    postgres_url:
-      env: {URL_VARIABLE}
+run_storage:
+  module: dagster_postgres.run_storage
+  class: PostgresRunStorage
+  config: {{postgres_url: {{env: {URL_VARIABLE}}}}}
+event_log_storage:
+  module: crypto_intel.resources.event_log
+  class: EventLog
+  config: {{postgres_url: {{env: {URL_VARIABLE}}}}}
+schedule_storage:
+  module: dagster_postgres.schedule_storage
+  class: PostgresScheduleStorage
+  config: {{postgres_url: {{env: {URL_VARIABLE}}}}}
 # Two cores: one heavy run beside the stream, and a light one that somebody waits for (a repair) beside both.
 run_coordinator:
   module: dagster.core.run_coordinator
