@@ -20,9 +20,7 @@ class EventLog(PostgresEventLogStorage):
     """The event log of the platform's Dagster. Batches are as long as DAGSTER_EVENT_BATCH_SIZE says; 0: none."""
 
     @classmethod
-    def from_config_value(
-        cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]
-    ) -> EventLog:
+    def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]) -> EventLog:
         """The storage of a dagster.yaml; its config is that of Dagster's own."""
         return cls(pg_url_from_config(config_value), inst_data=inst_data)
 
