@@ -29,16 +29,16 @@ def storage_url(dsn: str) -> str:
 _INSTANCE = f"""\
 # Generated at every start; edits are lost.
 run_storage:
-  module: dagster_postgres.run_storage
-  class: PostgresRunStorage
+  module: crypto_intel.resources.dagster_storage
+  class: RunStorage
   config: {{postgres_url: {{env: {URL_VARIABLE}}}}}
 event_log_storage:
-  module: crypto_intel.resources.event_log
+  module: crypto_intel.resources.dagster_storage
   class: EventLog
   config: {{postgres_url: {{env: {URL_VARIABLE}}}}}
 schedule_storage:
-  module: dagster_postgres.schedule_storage
-  class: PostgresScheduleStorage
+  module: crypto_intel.resources.dagster_storage
+  class: ScheduleStorage
   config: {{postgres_url: {{env: {URL_VARIABLE}}}}}
 # Two cores: one heavy run beside the stream, and a light one that somebody waits for (a repair) beside both.
 run_coordinator:

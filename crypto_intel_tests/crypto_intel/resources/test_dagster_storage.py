@@ -1,0 +1,110 @@
+"""Dagster on its own PostgreSQL: as Dagster would store it, over few connections and in few statements."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import dagster as dg
+import psycopg
+import pytest
+import sqlalchemy as sa
+import yaml
+from dagster._core.storage.partition_status_cache import AssetPartitionStatus
+
+from crypto_intel.stack import dagster_home
+from crypto_intel.stack.postgres import ensure_database
+
+pytestmark = pytest.mark.stack
+
+YEARS = dg.StaticPartitionsDefinition([str(year) for year in range(1900, 2000)])
+STORED = ("ASSET_MATERIALIZATION_PLANNED", "ASSET_MATERIALIZATION", "ASSET_CHECK_EVALUATION_PLANNED")
+
+
+@dg.asset(partitions_def=YEARS, backfill_policy=dg.BackfillPolicy.single_run())
+def observations() -> None:
+    """A table by year."""
+
+
+@dg.asset_check(asset=observations)
+def holds() -> dg.AssetCheckResult:
+    """A check planned with it."""
+    return dg.AssetCheckResult(passed=True)
+
+
+@pytest.fixture
+def own(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
+    """The storages as the stack's dagster.yaml names them; events are stored 30 at a time."""
+    home = tmp_path_factory.mktemp("home")
+    dagster_home.write(home, 4266)
+    monkeypatch.setenv(dagster_home.EVENT_BATCH_VARIABLE, "30")
+    settings = yaml.safe_load((home / "dagster.yaml").read_text())
+    return {name: settings[name] for name in ("run_storage", "event_log_storage", "schedule_storage")}
+
+
+@contextmanager
+def instance_on(
+    dsn: str, storages: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[tuple[dg.DagsterInstance, Counter[str]]]:
+    """An instance whose storages are in that database, and the count of statements and connections it made."""
+    monkeypatch.setenv(dagster_home.URL_VARIABLE, dsn.replace("postgresql://", "postgresql+psycopg2://", 1))
+    made: Counter[str] = Counter()
+
+    def statement(*_: object) -> None:
+        made["statements"] += 1
+
+    def connection(*_: object) -> None:
+        made["connections"] += 1
+
+    with dg.instance_for_test(overrides=storages) as instance:
+        sa.event.listen(sa.Engine, "before_cursor_execute", statement)
+        sa.event.listen(sa.pool.Pool, "connect", connection)
+        try:
+            yield instance, made
+        finally:
+            sa.event.remove(sa.Engine, "before_cursor_execute", statement)
+            sa.event.remove(sa.pool.Pool, "connect", connection)
+
+
+def run_all_years(instance: dg.DagsterInstance) -> list[tuple[str, str | None]]:
+    """What is in the log after a run of all years."""
+    jobs = [dg.define_asset_job("years", dg.AssetSelection.all())]
+    job = dg.Definitions(assets=[observations], asset_checks=[holds], jobs=jobs).resolve_job_def("years")
+    tags = {"dagster/asset_partition_range_start": "1900", "dagster/asset_partition_range_end": "1999"}
+    run = job.execute_in_process(instance=instance, tags=tags)
+    assert run.success
+    status = instance.get_status_by_partition(observations.key, list(YEARS.get_partition_keys()), YEARS)
+    assert status is not None
+    assert set(status.values()) == {AssetPartitionStatus.MATERIALIZED}
+    events = [entry.get_dagster_event() for entry in instance.all_logs(run.run_id) if entry.is_dagster_event]
+    return sorted((e.event_type_value, e.partition or "") for e in events if e.event_type_value in STORED)
+
+
+def test_a_run_of_many_partitions_is_stored_as_dagster_does_with_far_less(
+    postgres_dsn: str, own: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with instance_on(ensure_database(postgres_dsn, "storage_own"), own, monkeypatch) as (instance, few):
+        ours = run_all_years(instance)
+    stock = {"storage": {"postgres": {"postgres_url": {"env": dagster_home.URL_VARIABLE}}}}
+    with instance_on(ensure_database(postgres_dsn, "storage_stock"), stock, monkeypatch) as (instance, many):
+        assert run_all_years(instance) == ours
+    assert len(ours) == 201
+    assert many["statements"] - few["statements"] > 200  # of three for each of 100 planned partitions
+    assert few["connections"] < 10
+    assert many["connections"] > 200
+
+
+def test_a_server_that_started_anew_costs_no_statement(
+    postgres_dsn: str, own: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dsn = ensure_database(postgres_dsn, "storage_cut")
+    with instance_on(dsn, own, monkeypatch) as (instance, _):
+        instance.add_run(dg.DagsterRun(job_name="before"))
+        with psycopg.connect(postgres_dsn, autocommit=True) as admin:
+            cut = admin.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'storage_cut'"
+            ).fetchall()
+        assert cut
+        instance.add_run(dg.DagsterRun(job_name="after"))
+        assert {run.job_name for run in instance.get_runs()} == {"before", "after"}
