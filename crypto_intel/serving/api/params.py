@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
+from crypto_intel.contracts.rules import PLATFORM
 from crypto_intel.contracts.serving import ALERT_STATES
 from crypto_intel.contracts.symbols import SYMBOL_PATTERN
 from crypto_intel.contracts.tables import GAP_STATES, VENUES
@@ -56,6 +57,8 @@ SymbolName = Annotated[
 ]
 Asset = Annotated[str, Field(pattern=r"^[A-Z0-9]{1,15}$", description="Asset, e.g. BTC.", examples=["BTC"])]
 Venue = Literal[VENUES]  # type: ignore[valid-type]
+AlertVenue = Literal[(*VENUES, PLATFORM)]  # type: ignore[valid-type]
+"""Incidents of the platform itself have no market."""
 AlertId = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[\x20-\x7e]+$")]
 Limit = Annotated[int, Field(ge=1, le=MAX_ROWS, description="Rows of the page.")]
 Cursor = Annotated[
@@ -147,7 +150,7 @@ class AlertsParams(Paged):
     """Of /alerts."""
 
     symbol: SymbolName | None = None
-    venue: Venue | None = None
+    venue: AlertVenue | None = None
     state: Literal[ALERT_STATES] | None = None  # type: ignore[valid-type]
     severity: Literal["info", "warning", "critical"] | None = None
     rule: Annotated[str, Field(pattern=r"^[a-z0-9_]{1,40}$")] | None = None

@@ -197,3 +197,17 @@ def test_config_and_health_say_what_is_followed_and_how_it_is(http: httpx.Client
     health = _get(http, "/health")
     assert (health["status"], health["database"], health["cache"]) == ("ok", True, True)
     assert {feed["symbol"]: feed["open_gaps"] for feed in health["feeds"]} == {"BTC-USDT": 1, "ETH-USDT": 0}
+
+
+def test_incidents_of_the_platform_are_asked_for_as_a_venue(http: httpx.Client, api_dsn: str) -> None:
+    incident = '{"alert_id": "lag:platform", "venue": "platform", "symbol": "*"}'
+    with psycopg.connect(api_dsn, autocommit=True) as connection:
+        connection.execute(
+            "INSERT INTO alerts SELECT (jsonb_populate_record(a, %s::jsonb)).* FROM alerts a WHERE alert_id LIKE '%%:0'",
+            (incident,),
+        )
+        try:
+            rows = http.get("/alerts", params={"venue": "platform"}).json()["data"]
+        finally:
+            connection.execute("DELETE FROM alerts WHERE venue = 'platform'")
+    assert [(row["alert_id"], row["symbol"]) for row in rows] == [("lag:platform", "*")]
