@@ -1,8 +1,12 @@
 """Decides when a played source has gone through every hop: a pure decision over facts, and the reader of the facts.
 
 Drained means: the source has ended and every feed has said so in bronze; every streaming query has read to the end of
-what it follows; every hour that has trades in bronze is in gold and final where it is served; and all of this has
-stood still for `SETTLE_S`, so that no batch is still on its way.
+what it follows; every hour that has trades in bronze is in gold and final where it is served; no run of an hour is
+queued or under way; and all of this has stood still for `SETTLE_S`. What follows from hours (a day, alerts judged
+again) and what FRED brings is not waited for: the next start goes on with it.
+
+No batch is on its way then: a query starts one only for what it has not read, and how far each has read is looked at
+before the ends are. What it had read by then is all that there was later.
 """
 
 from __future__ import annotations
@@ -20,8 +24,11 @@ from crypto_intel.contracts.tables import BRONZE_FEED_STATUS, BRONZE_TRADES, GOL
 from crypto_intel.stack.readers import DatabaseReader, KafkaReader, LakeReader, Offsets, source_account
 from crypto_intel.stack.state import Folder
 
-SETTLE_S = 20.0
-"""Longer than the slowest query's trigger (15 s): a query that has work starts its batch within this time."""
+SETTLE_S = 5.0
+"""Two more looks. Nothing has to happen in this time: what is still to do was seen at the first."""
+
+HOUR_JOB = "market_hour"
+"""Dagster's job of an hour. A test holds it to the code location's."""
 
 QUERIES = ("ingest", "bar_news", "live", "publish")
 """Every streaming query: one that has not reported has not drained. A test holds them to the application's own."""
@@ -31,6 +38,9 @@ _FINAL_HOURS = """
 SELECT to_char(date_trunc('hour', window_start AT TIME ZONE 'UTC'), 'YYYY-MM-DD-HH24') AS hour
 FROM public.market_enriched GROUP BY 1 HAVING bool_and(is_final)
 """
+_RUNS = f"""
+SELECT count(*) FROM runs WHERE pipeline_name = '{HOUR_JOB}' AND status NOT IN ('SUCCESS', 'FAILURE', 'CANCELED')
+"""  # noqa: S608 - our own words
 
 
 class QueryFacts(BaseModel):
@@ -53,6 +63,7 @@ class DrainFacts(BaseModel):
     bronze_hours: frozenset[str] = frozenset()
     gold_hours: frozenset[str] = frozenset()
     final_hours: frozenset[str] = frozenset()
+    runs: int | None = Field(default=None, description="Of hours, queued or under way; None before Dagster has told.")
 
 
 def missing(facts: DrainFacts) -> list[str]:
@@ -70,6 +81,8 @@ def missing(facts: DrainFacts) -> list[str]:
         waits.append(f"hours not in gold: {', '.join(hours)}")
     if hours := sorted(facts.bronze_hours - facts.final_hours):
         waits.append(f"hours not final in PostgreSQL: {', '.join(hours)}")
+    if facts.runs != 0:
+        waits.append("runs of hours are not known" if facts.runs is None else f"runs of hours: {facts.runs}")
     return waits
 
 
@@ -116,19 +129,23 @@ class Drain:
 
 
 class DrainReader:
-    """Reads the facts of a stack. What can not be read counts as not there yet."""
+    """Reads the facts of a stack. What can not be read counts as not there yet.
+
+    Args:
+        stores: Kafka, the lake, the platform's database, and Dagster's.
+    """
 
     def __init__(
         self,
         folder: Folder,
         feeds: frozenset[str],
         topics: Topics,
-        stores: tuple[KafkaReader, LakeReader, DatabaseReader],
+        stores: tuple[KafkaReader, LakeReader, DatabaseReader, DatabaseReader],
     ) -> None:
         self._folder = folder
         self._feeds = feeds
         self._topics = topics
-        self._kafka, self._lake, self._database = stores
+        self._kafka, self._lake, self._database, self._dagster = stores
 
     def read(self) -> DrainFacts:
         """The facts now; later hops are only read once the source has ended."""
@@ -136,17 +153,20 @@ class DrainReader:
         facts = DrainFacts(source_ended=bool(ledger and ledger.ended), feeds=self._feeds)
         if not facts.source_ended:
             return facts
+        runs = self._dagster.value(_RUNS)
+        queries = [QueryFacts.model_validate(row) for row in self._database.rows(_PROGRESS) or []]
         streamed = [table for table in TABLES.values() if table.writer == "spark"]
         versions = {table.full_name: self._lake.version(table) for table in streamed}
         return facts.model_copy(
             update={
                 "feeds_ended": self._ended(),
                 "kafka_ends": self._kafka.end_offsets(self._topics.ingested) or {},
-                "queries": [QueryFacts.model_validate(row) for row in self._database.rows(_PROGRESS) or []],
+                "queries": queries,
                 "versions": {name: version for name, version in versions.items() if version is not None},
                 "bronze_hours": self._hours(BRONZE_TRADES, pl.col("event_time").dt.strftime("%Y-%m-%d-%H")),
                 "gold_hours": self._hours(GOLD_BARS_1M, pl.col("event_hour")),
                 "final_hours": frozenset(row["hour"] for row in self._database.rows(_FINAL_HOURS) or []),
+                "runs": runs,
             }
         )
 

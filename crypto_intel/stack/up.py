@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Literal
 from rich.console import Console
 from rich.live import Live
 
-from crypto_intel.stack import doctor, view
+from crypto_intel.stack import dagster_home, doctor, view
 from crypto_intel.stack.drain import QUERIES, Drain, DrainReader
 from crypto_intel.stack.errors import StackError
 from crypto_intel.stack.feeds import feeds
 from crypto_intel.stack.judge import judge
 from crypto_intel.stack.launch import Prepared, Stack, Wish, exclusive, prepare
 from crypto_intel.stack.ports import LOOPBACK
+from crypto_intel.stack.postgres import with_database
 from crypto_intel.stack.readers import DatabaseReader, KafkaReader, LakeReader
 from crypto_intel.stack.settings import StackSettings
 from crypto_intel.stack.snapshot import Snapshot
@@ -148,6 +149,7 @@ def _question(stack: Stack, until: End) -> Callable[[], list[str]]:
         KafkaReader(f"{LOOPBACK}:{stack.state.ports['kafka']}"),
         LakeReader(stack.settings.lake or str(stack.folder.root / "lake")),
         DatabaseReader(stack.servers.postgres.dsn),
+        DatabaseReader(with_database(stack.servers.postgres.dsn, dagster_home.DATABASE)),
     )
     reader = DrainReader(stack.folder, feeds(stack.state), stack.settings.topics, stores)
     return lambda: drain.waits_for(reader.read())

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from crypto_intel.stack.drain import QUERIES, Drain, DrainFacts, QueryFacts, missing
+from crypto_intel.automation.jobs import hour_job
+from crypto_intel.stack.drain import HOUR_JOB, QUERIES, Drain, DrainFacts, QueryFacts, missing
 
 DONE = DrainFacts(
     source_ended=True,
@@ -20,6 +21,7 @@ DONE = DrainFacts(
     bronze_hours=frozenset({"2024-08-09-12"}),
     gold_hours=frozenset({"2024-08-09-12"}),
     final_hours=frozenset({"2024-08-09-12"}),
+    runs=0,
 )
 
 
@@ -55,6 +57,8 @@ def test_nothing_is_missing_when_everything_is_through() -> None:
         ({"bronze_hours": frozenset()}, "no trade is in bronze"),
         ({"gold_hours": frozenset()}, "hours not in gold: 2024-08-09-12"),
         ({"final_hours": frozenset()}, "hours not final in PostgreSQL: 2024-08-09-12"),
+        ({"runs": 2}, "runs of hours: 2"),
+        ({"runs": None}, "runs of hours are not known"),
     ],
 )
 def test_what_is_missing_is_named(change: dict[str, object], reason: str) -> None:
@@ -64,6 +68,10 @@ def test_what_is_missing_is_named(change: dict[str, object], reason: str) -> Non
 def test_it_knows_every_query_of_the_application() -> None:
     application = pytest.importorskip("streaming.jobs.app")
     assert set(QUERIES) == set(application.QUERIES)
+
+
+def test_it_knows_the_job_of_an_hour() -> None:
+    assert hour_job.name == HOUR_JOB
 
 
 def test_it_has_to_stand_still_for_a_while() -> None:
