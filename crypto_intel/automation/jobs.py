@@ -109,13 +109,16 @@ HEAVY = {**RETRY_CRASHES, WEIGHT: "heavy", "dagster/max_runtime": "1800"}
 """A minute of a core and more: one at a time, by the run queue's limit for this tag. A run whose process and code
 server are both gone is ended by max_runtime (seconds), and then repeated."""
 
+HOURS = {**HEAVY, "dagster/priority": "1"}
+"""People wait for an hour's rows more than for what FRED brings."""
+
 LIGHT = {**RETRY_CRASHES, WEIGHT: "light", "dagster/max_runtime": "300", "dagster/priority": "5"}
 """Seconds, and somebody waits for them: beside a heavy one, and before it in the queue."""
 
 hour_job = dg.define_asset_job(
     "market_hour",
     _selection(HOUR_ASSETS, HOUR_CHECKS),
-    tags=HEAVY,
+    tags=HOURS,
     description="An hour of market data: silver, gold, checks, and its publication; and the ledger of gaps as of now.",
 )
 repair_job = dg.define_asset_job(
