@@ -5,6 +5,8 @@ Read when a resource is used, never at import, so that the graph loads without a
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from pydantic import BaseModel, Field, SecretStr
 
 from crypto_intel.contracts.settings import Settings
@@ -32,6 +34,16 @@ class BatchSpark(BaseModel):
     driver_memory: str = Field(default="700m", pattern=r"^\d+[mg]$")
 
 
+class SparkJars(BaseModel):
+    """What a batch run knows of the streaming application's session, whose settings are streaming's."""
+
+    jars: Path | None = Field(
+        default=None,
+        description="Folder of the connectors. An archive of Spark's classes may stand beside it, with which a batch "
+        "session takes a third less CPU.",
+    )
+
+
 class LakeStorage(BaseModel):
     """Access to a lake on S3; what is unset comes from the AWS environment as usual."""
 
@@ -48,4 +60,5 @@ class PlatformSettings(Settings):
     fred: Fred = Fred()
     binance: Binance = Binance()
     batch_spark: BatchSpark = BatchSpark()
+    spark: SparkJars = SparkJars()
     lake_storage: LakeStorage = LakeStorage()

@@ -1,6 +1,7 @@
 """Spark for one batch: a small local session (or a cluster's), started when asked for and stopped right after.
 
-It reads no lake: rows come and go as Arrow, so the session needs none of the streaming application's connectors.
+It reads no lake: rows come and go as Arrow, so the session needs none of the streaming application's connectors. It has
+them on its class path where that lets it start from the archive of classes that theirs is in.
 """
 
 from __future__ import annotations
@@ -9,12 +10,14 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import dagster as dg
 from pydantic import Field
 
 from crypto_intel.settings import PlatformSettings
+from streaming import class_archive
 
 JVM_EXIT_S = 30
 
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
     from pyspark import SparkContext
     from pyspark.sql import SparkSession
 
+_JVM = "spark.driver.extraJavaOptions"
 _CONF = {
     "spark.app.name": "crypto-intel-batch",
     "spark.ui.enabled": "false",
@@ -32,7 +36,7 @@ _CONF = {
     "spark.sql.shuffle.partitions": "1",
     # A session of seconds: compiling and re-planning for speed later cost more than they give. Together these three
     # halve an hour's run (10 s of CPU instead of 23) and its JVM's memory (440 MB instead of 560).
-    "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
+    _JVM: "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
     "spark.sql.adaptive.enabled": "false",
     "spark.sql.codegen.wholeStage": "false",
     "spark.sql.session.timeZone": "UTC",
@@ -57,11 +61,15 @@ class BatchSpark(dg.ConfigurableResource):  # type: ignore[type-arg]
         from pyspark import SparkContext  # noqa: PLC0415
 
         is_ours = SparkContext._active_spark_context is None  # pyspark has no public way to ask without starting one
-        settings = PlatformSettings().batch_spark
+        platform = PlatformSettings()
+        settings = platform.batch_spark
+        archived = {}
         if settings.master.startswith("local"):
             # Workers run on the machine's python3 otherwise, which lacks our packages.
             os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
-        conf = {**_CONF, "spark.master": settings.master, "spark.driver.memory": settings.driver_memory, **self.conf}
+            archived = _archived(platform.spark.jars)
+        own = {"spark.master": settings.master, "spark.driver.memory": settings.driver_memory}
+        conf = {**_CONF, **own, **archived, **self.conf}
         with PySparkResource(spark_config=conf).process_config_and_initialize_cm() as pyspark:
             session: SparkSession = pyspark.spark_session
             try:
@@ -70,6 +78,14 @@ class BatchSpark(dg.ConfigurableResource):  # type: ignore[type-arg]
                 if is_ours:
                     session.stop()
                     _end_jvm(SparkContext)
+
+
+def _archived(jars: Path | None) -> dict[str, str]:
+    # The archive is used only on the class path that it was made for, which begins with the connectors.
+    if jars is None or not (options := class_archive.jvm_options(jars)):
+        return {}
+    connectors = ":".join(map(str, class_archive.connectors(jars)))
+    return {"spark.driver.extraClassPath": connectors, _JVM: " ".join([_CONF[_JVM], *options])}
 
 
 def _end_jvm(context: type[SparkContext]) -> None:
