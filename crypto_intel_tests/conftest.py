@@ -1,8 +1,8 @@
 """Fixtures that all tests share: real servers, started once a session on free ports and stopped by their own handles.
 
 A server starts when the first test asks for it. Tests that share one keep apart by names of their own: topics
-(`own_topics`) and databases (`own_postgres_dsn`). Runs of the whole platform begin before the first test, and go on
-beside all others (`background`).
+(`own_topics`) and databases (`own_postgres_dsn`). Runs of minutes begin before the first test and go on beside others
+(`background`); tests that wait for one come last.
 """
 
 from __future__ import annotations
@@ -24,8 +24,7 @@ from crypto_intel.stack.kafka import KafkaServer, create_topics
 from crypto_intel.stack.ports import free_port
 from crypto_intel.stack.postgres import PostgresServer, ensure_database, migrate
 from crypto_intel.stack.valkey import ValkeyServer
-from crypto_intel_tests.helpers.background import Background
-from crypto_intel_tests.integration.runs import RUNS
+from crypto_intel_tests.helpers.background import RUNS, Background
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -41,16 +40,27 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="write the golden files anew (make golden)")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that wait for a run come last, in the order in which the runs end."""
+    order = {name: place for place, name in enumerate(RUNS)}
+    items.sort(key=lambda item: max((order[name] for name in _awaited(item)), default=-1))
+
+
 @pytest.fixture(scope="session", autouse=True)
 def background(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Background]:
-    """Runs of the whole platform; those that a collected test waits for begin now. Stopped at the session's end."""
-    awaited = {name for item in request.session.items for name in getattr(item, "fixturenames", ())}
-    command = [sys.executable, "-m", "crypto_intel_tests.integration.runs"]
+    """Runs of runs.py; those that a collected test waits for begin now. Stopped at the session's end."""
+    awaited = {name for item in request.session.items for name in _awaited(item)}
+    command = [sys.executable, "-m", "crypto_intel_tests.runs"]
     with Background(command, tmp_path_factory.mktemp("background")) as runs:
         for name in RUNS:
             if name in awaited:
                 runs.begin(name)
         yield runs
+
+
+def _awaited(item: pytest.Item) -> list[str]:
+    wanted = set(getattr(item, "fixturenames", ()))
+    return [name for name in RUNS if name in wanted]
 
 
 @pytest.fixture

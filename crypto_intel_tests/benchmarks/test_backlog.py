@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import Any
 
 import pytest
 
-from crypto_intel.stack.jars import Jars
-from crypto_intel_tests.benchmarks.backlog import FLOOR, PRODUCT, Backlog
-from crypto_intel_tests.benchmarks.servers import Servers
+from crypto_intel_tests.benchmarks.backlog import FLOOR, PRODUCT
+from crypto_intel_tests.helpers.background import Background
 
-TRADES = 50_000
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(900)]
 
 
-@pytest.mark.stack
-def test_the_product_and_the_floor_make_the_truth_of_a_small_backlog(
-    *, tmp_path: Path, kafka_bootstrap: str, postgres_dsn: str, redis_url: str, java_home: Path, jars: Jars
-) -> None:
-    running = Servers(tmp_path, kafka_bootstrap, postgres_dsn, redis_url, java_home, jars)
-    rows = Backlog(running, lambda _: None).measure([TRADES])
-    assert {row["name"]: row["wrong"] for row in rows} == {FLOOR: "", PRODUCT: ""}
-    assert all(row["work_s"] > 0 and row["cpu_s"] > 0 and row["peak_mib"] > 0 for row in rows)
+@pytest.fixture
+def backlog(background: Background) -> list[dict[str, Any]]:
+    """The rows of a benchmark of 50,000 trades."""
+    return list(background.result("backlog")["rows"])
+
+
+def test_the_product_and_the_floor_make_the_truth_of_a_small_backlog(backlog: list[dict[str, Any]]) -> None:
+    assert {row["name"]: row["wrong"] for row in backlog} == {FLOOR: "", PRODUCT: ""}
+    assert all(row["work_s"] > 0 and row["cpu_s"] > 0 and row["peak_mib"] > 0 for row in backlog)

@@ -112,6 +112,23 @@ def strike(application: Application, *, worker: bool) -> None:
     application.kill()
 
 
+def killed_amid_records(ground: Ground) -> Verdict:
+    """The short form of R1: a worker killed amid a file, the driver amid its states, and the driver from outside."""
+    application = ground.application("kills", ("ingest",), CRYPTO_INTEL_MAX_RECORDS_PER_BATCH="500")
+    load = sprinkled(Load(application.topics, minutes=15, trades_per_minute=400, articles=20))
+    sender, verdict = Sender(ground.bootstrap), Verdict()
+    sender.send(load.records)
+    for place in ("partial:.parquet", "partial:.states@3"):
+        application.start(**{VARIABLE: place})
+        if application.wait_for_end(240) == 0:
+            verdict.add(f"{place} was not reached", wrong=1)
+    started(application)
+    application.kill()
+    started(application)
+    verdict.join(finish(application, sender, load)[0])
+    return verdict
+
+
 def failpoint(ground: Ground, query: str, place: str, again: int = 1) -> Row:
     """R2: killed at one edge of a batch, `again` times in a row; then started again."""
     needed = {"publish": ("ingest", "publish"), "live": ("ingest", "live"), "bar_news": LAKE_QUERIES}

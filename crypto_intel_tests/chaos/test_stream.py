@@ -17,18 +17,16 @@ from pydantic import SecretStr
 from pyspark.sql import SparkSession
 
 from crypto_intel.contracts.settings import Kafka, Topics
-from crypto_intel.stack.jars import Jars
 from crypto_intel.stack.kafka import admin
 from crypto_intel_tests.chaos import inputs
 from crypto_intel_tests.chaos.application import Sender
-from crypto_intel_tests.chaos.crashes import DAMAGES, EDGES, finish, forget, newest, started
-from crypto_intel_tests.chaos.ground import Ground
-from crypto_intel_tests.chaos.judgement import bronze_count
+from crypto_intel_tests.chaos.crashes import DAMAGES, EDGES, forget, newest
+from crypto_intel_tests.chaos.judgement import Verdict, bronze_count
 from crypto_intel_tests.chaos.load import PARTITIONS, Load
 from crypto_intel_tests.chaos.rejects import judge_late, judge_rejected
 from crypto_intel_tests.chaos.session import Queries, pieces, sent
 from crypto_intel_tests.chaos.whole import is_whole, verdict_of
-from streaming.failpoints import VARIABLE
+from crypto_intel_tests.helpers.background import Background
 from streaming.settings import StreamingSettings, Triggers
 
 pytestmark = pytest.mark.stack
@@ -37,6 +35,12 @@ NOWHERE = SecretStr("postgresql://nobody@127.0.0.1:1/none")
 """The lake's queries do not need PostgreSQL, and must not mind."""
 
 Make = Callable[..., Queries]
+
+
+@pytest.fixture
+def killed(background: Background) -> Verdict:
+    """What became of an application whose driver and worker were killed."""
+    return Verdict(**background.result("killed"))
 
 
 @pytest.fixture
@@ -167,18 +171,5 @@ def test_a_new_checkpoint_on_a_kafka_that_forgot_takes_open_windows_from_bronze(
     assert verdict.is_right, verdict
 
 
-def test_a_driver_and_a_worker_killed_while_records_flow_lose_and_double_nothing(
-    tmp_path: Path, kafka_bootstrap: str, java_home: Path, jars: Jars
-) -> None:
-    ground = Ground(tmp_path, kafka_bootstrap, java_home, jars)
-    application = ground.application("kills", ("ingest",), CRYPTO_INTEL_MAX_RECORDS_PER_BATCH="500")
-    load = inputs.sprinkled(Load(application.topics, minutes=15, trades_per_minute=400, articles=20))
-    sender = sent(ground, load)
-    for place in ("partial:.parquet", "partial:.states@3"):
-        application.start(**{VARIABLE: place})
-        assert application.wait_for_end(240) != 0
-    started(application)
-    application.kill()
-    started(application)
-    verdict, _ = finish(application, sender, load)
-    assert verdict.is_right, verdict
+def test_a_driver_and_a_worker_killed_while_records_flow_lose_and_double_nothing(killed: Verdict) -> None:
+    assert killed.is_right, killed

@@ -3,7 +3,7 @@
 A run of the whole platform takes minutes, most of them waiting: for a recording to play, for batches, for Dagster. So
 it is a process of its own that begins before the first test, and whoever asks for its result waits for what is left of
 it. One run goes on at a time, in the order in which they were begun: two platforms at once would starve each other and
-the tests. Which runs there are, and what each does, stands in integration/runs.py.
+the tests. What each run does stands in runs.py, which takes seconds to import.
 """
 
 from __future__ import annotations
@@ -22,6 +22,9 @@ from typing import Any, Self
 
 from crypto_intel.stack.files import tail
 from crypto_intel.stack.process import tied_to_parent
+
+RUNS = ("played", "faulted", "killed", "backlog")
+"""By the names of the fixtures that wait for them, in the order in which they are begun."""
 
 STOP_S = 90
 """How long a run may take to put its platform down when the session ends early."""

@@ -10,7 +10,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from crypto_intel_tests.helpers.background import Background
+from crypto_intel_tests.helpers.background import RUNS, Background
+from crypto_intel_tests.runs import MADE
 
 RUN = """
 import json, os, pathlib, signal, subprocess, sys
@@ -39,6 +40,10 @@ told(others=others, variable=os.environ.get("OF_A_TEST"))
 def background(tmp_path: Path) -> Background:
     """Runs of the script above."""
     return Background([sys.executable, "-c", RUN], tmp_path / "runs")
+
+
+def test_each_run_can_be_made() -> None:
+    assert tuple(MADE) == RUNS
 
 
 def test_one_run_goes_on_at_a_time_in_the_environment_of_the_sessions_start(

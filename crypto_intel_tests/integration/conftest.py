@@ -1,4 +1,4 @@
-"""What became of the runs of the whole platform (runs.py), for every test that looks at one.
+"""What became of the runs of the whole platform (../runs.py), for every test that looks at one.
 
 They begin with the session (`background` in the conftest above); these fixtures only wait for their ends.
 """

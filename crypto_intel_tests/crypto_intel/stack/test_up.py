@@ -83,10 +83,16 @@ class Up:
             process.kill()
 
 
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of the data folder: each stack but the first goes on where the one before it ended."""
+    return tmp_path_factory.mktemp("up")
+
+
 @pytest.fixture
-def up(tmp_path: Path, jars: Jars) -> Iterator[Up]:
+def up(root: Path, jars: Jars) -> Iterator[Up]:
     """A stack that has just been started."""
-    running = Up(tmp_path)
+    running = Up(root)
     try:
         yield running
     finally:

@@ -1,7 +1,7 @@
-"""Runs of the whole platform that this folder's tests look at, each as a process that the session begins early.
+"""Runs of minutes that tests only look at afterwards, each as a process that the session begins before its first test.
 
-`python -m crypto_intel_tests.integration.runs NAME FOLDER` makes run NAME of RUNS and writes FOLDER/result.json. What
-belongs here: what happens while the platform runs. What does not: judging what became of it, which the tests do.
+`python -m crypto_intel_tests.runs NAME FOLDER` makes run NAME of MADE and writes FOLDER/result.json. What belongs here:
+what is started, and what happens to it. What does not: judging what became of it, which the tests do.
 """
 
 from __future__ import annotations
@@ -21,8 +21,14 @@ from typing import Any
 import httpx
 import psutil
 
+from crypto_intel.stack.jars import default_folder, resolve_jars
+from crypto_intel.stack.java import find_java_home
 from crypto_intel.stack.process import tied_to_parent
+from crypto_intel_tests.benchmarks.backlog import Backlog
+from crypto_intel_tests.benchmarks.servers import servers
 from crypto_intel_tests.chaos import platform
+from crypto_intel_tests.chaos.crashes import killed_amid_records
+from crypto_intel_tests.chaos.ground import Broker, Ground
 from crypto_intel_tests.integration.recordings import write_capture
 
 CANARIES = (
@@ -38,6 +44,7 @@ CANARIES = (
 """Variables that hold secrets in the environment of every process of the replay."""
 
 FIRST_BARS_S = 400
+BACKLOG_TRADES = 50_000
 
 
 def played(folder: Path) -> dict[str, Any]:
@@ -59,13 +66,36 @@ def faulted(folder: Path) -> dict[str, Any]:
     return asdict(platform.run(folder / "platform"))
 
 
-RUNS: Mapping[str, Callable[[Path], dict[str, Any]]] = {"played": played, "faulted": faulted}
-"""By the name of the fixture that waits for it, in the order in which they are begun."""
+def killed(folder: Path) -> dict[str, Any]:
+    """A worker and the driver of the streaming application killed while records flow: the verdict."""
+    java_home = find_java_home()
+    jars = resolve_jars(default_folder(), java_home)
+    with Broker.at(folder / "kafka", java_home, jars) as broker:
+        ground = Ground(folder, broker.kafka.bootstrap, java_home, jars)
+        try:
+            return asdict(killed_amid_records(ground))
+        finally:
+            ground.end()
+
+
+def backlog(folder: Path) -> dict[str, Any]:
+    """A small backlog worked off by the product and by the floor: the benchmark's `rows`."""
+    with servers(folder) as running:
+        return {"rows": Backlog(running, lambda _: None).measure([BACKLOG_TRADES])}
+
+
+MADE: Mapping[str, Callable[[Path], dict[str, Any]]] = {
+    "played": played,
+    "faulted": faulted,
+    "killed": killed,
+    "backlog": backlog,
+}
+"""How each of helpers.background.RUNS is made. A test holds the two together."""
 
 
 def _capture(folder: Path) -> Path:
     # The real recording where there is one.
-    shared = os.environ.get("CRYPTO_INTEL_SHARED_DATA") or Path(__file__).resolve().parents[3] / "shared" / "data"
+    shared = os.environ.get("CRYPTO_INTEL_SHARED_DATA") or Path(__file__).resolve().parents[2] / "shared" / "data"
     real = Path(shared) / "binance" / "ws_raw"
     return real if real.is_dir() else write_capture(folder / "capture")
 
@@ -123,7 +153,7 @@ def main(name: str, folder: Path) -> None:
         sys.exit("stopped")
 
     signal.signal(signal.SIGTERM, stop)
-    told = RUNS[name](folder)
+    told = MADE[name](folder)
     (folder / "result.json").write_text(json.dumps(told), encoding="utf-8")
 
 
