@@ -203,7 +203,8 @@ def test_incidents_of_the_platform_are_asked_for_as_a_venue(http: httpx.Client, 
     incident = '{"alert_id": "lag:platform", "venue": "platform", "symbol": "*"}'
     with psycopg.connect(api_dsn, autocommit=True) as connection:
         connection.execute(
-            "INSERT INTO alerts SELECT (jsonb_populate_record(a, %s::jsonb)).* FROM alerts a WHERE alert_id LIKE '%%:0'",
+            "INSERT INTO alerts SELECT (jsonb_populate_record(a, %s::jsonb)).* FROM alerts a "
+            "WHERE alert_id LIKE '%%:0'",
             (incident,),
         )
         try:
