@@ -10,6 +10,7 @@ import argparse
 import os
 import sys
 import tempfile
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
@@ -18,6 +19,7 @@ from typing import Any, NamedTuple
 
 import dagster as dg
 import httpx
+import msgspec
 from pydantic import SecretStr
 
 from crypto_intel.checks.factories import STREAM_CHECKS, Readers
@@ -38,6 +40,8 @@ from crypto_intel.stack.process import Command, Server, tied_to_parent
 from crypto_intel.stack.valkey import ValkeyServer
 from crypto_intel_tests.helpers import recorded_lake
 from crypto_intel_tests.integration.recordings import write_capture
+from streaming.simulator.app import LEDGER_FILE
+from streaming.simulator.ledger import Account
 from streaming.sinks.redis import RedisSink
 
 
@@ -73,8 +77,7 @@ def judge_recording(folder: Path, capture: Path, *, with_macro: bool = False) ->
             servers.enter_context(server.start()).wait_until_ready()
         migrate(database.dsn)
         servers.enter_context(_set(CRYPTO_INTEL_REDIS_URL=cache.url))
-        if with_macro:
-            servers.enter_context(_simulated_fred(folder))
+        servers.enter_context(_simulated_sources(folder, capture))
         servers.enter_context(BatchSpark().session())  # one for all hours: a run that finds a session uses it
         return list(judge_lake(lake, Postgres(dsn=database.dsn), with_macro=with_macro))
 
@@ -91,18 +94,30 @@ def _set(**variables: str) -> Iterator[None]:
 
 
 @contextmanager
-def _simulated_fred(folder: Path) -> Iterator[None]:
+def _simulated_sources(folder: Path, capture: Path) -> Iterator[None]:
+    """The venue as it was behind the recording's last frame, for its klines; and FRED."""
     port, ws_port = free_port(), free_port()
+    data_dir = folder / "simulator"
+    ledger = data_dir / "run" / LEDGER_FILE
+    ledger.parent.mkdir(parents=True)
+    ledger.write_bytes(msgspec.json.encode(Account(source="replay", position_ns=time.time_ns())))  # behind its last
     environment = {
         **os.environ,
-        "CRYPTO_INTEL_DATA_DIR": str(folder / "simulator"),
+        "CRYPTO_INTEL_SOURCE": "replay",
+        "CRYPTO_INTEL_DATA_DIR": str(data_dir),
+        "CRYPTO_INTEL_SIMULATOR__CAPTURE": str(capture),
         "CRYPTO_INTEL_SIMULATOR__REST_PORT": str(port),
         "CRYPTO_INTEL_SIMULATOR__WS_PORT": str(ws_port),
     }
     command = Command(tied_to_parent([sys.executable, "-m", "streaming.simulator"]), environment)
     with Server("simulator", command, folder / "simulator.log", lambda: _answers(port)) as server:
         server.wait_until_ready()
-        with _set(CRYPTO_INTEL_FRED__URL=f"http://127.0.0.1:{port}", CRYPTO_INTEL_FRED__API_KEY="simulated"):
+        address = f"http://127.0.0.1:{port}"
+        with _set(
+            CRYPTO_INTEL_BINANCE__REST_URL=address,
+            CRYPTO_INTEL_FRED__URL=address,
+            CRYPTO_INTEL_FRED__API_KEY="simulated",
+        ):
             yield
 
 
@@ -171,7 +186,6 @@ def main() -> int:
     options.add_argument("--capture", type=Path, help="folder of recorded frames; one is made up where it is absent")
     capture = options.parse_args().capture
     os.environ.setdefault("JAVA_HOME", str(java.find_java_home()))
-    os.environ.setdefault("CRYPTO_INTEL_BINANCE__REST_URL", "http://127.0.0.1:9")  # a recording's venue is gone
     with tempfile.TemporaryDirectory(prefix="crypto-intel-checks-") as name:
         folder = Path(name)
         has_recording = capture is not None and capture.is_dir()

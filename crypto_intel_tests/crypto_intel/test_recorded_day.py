@@ -27,7 +27,6 @@ def judged(capture: Path, java_home: Path, tmp_path_factory: pytest.TempPathFact
     folder = tmp_path_factory.mktemp("recorded")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("JAVA_HOME", str(java_home))
-        patch.setenv("CRYPTO_INTEL_BINANCE__REST_URL", "http://127.0.0.1:9")
         for name in ("CRYPTO_INTEL_POSTGRES_DSN", "SUPABASE_DB_URL", "CRYPTO_INTEL_LAKE"):
             patch.delenv(name, raising=False)
         return folder / "lake", judge_recording(folder, capture)
@@ -53,6 +52,14 @@ def test_every_check_passes_on_the_recording(judged: tuple[Path, list[Verdict]])
         "2024-08-08",
         "2024-08-09",
     }
+
+
+def test_complete_minutes_are_those_of_the_venues_own_klines(judged: tuple[Path, list[Verdict]]) -> None:
+    said = [verdict.shown for verdict in judged[1] if verdict.check == "equals_venue_klines"]
+    told = [dict(line.split(": ", 1) for line in shown.splitlines()) for shown in said]
+    bars = table(judged, "gold/bars_1m").filter(pl.col("completeness").is_in(["complete", "quiet"]))
+    assert sum(int(one["judged"]) for one in told) == bars.height > 15
+    assert [one for one in told if "not_asked" in one] == []
 
 
 def test_trades_of_both_days_are_on_their_side_of_midnight(
