@@ -55,6 +55,9 @@ class Health(BaseModel):
 
 Verdict = Literal["fine", "restart", "give up"]
 
+MOST_DOUBLINGS = 3
+"""Of a part's grace, as it is restarted."""
+
 
 class Judge:
     """Decides from what was seen; does nothing itself."""
@@ -68,6 +71,14 @@ class Judge:
     def part(self, name: str) -> PartHealth:
         """What is known of a part."""
         return self.health.parts.setdefault(name, PartHealth())
+
+    def is_due(self, name: str, probe: Probe, uptime_s: float) -> bool:
+        """Whether no answer is a fault: it has answered since its start, or has had the time for it.
+
+        On a machine so busy that a start takes longer, starting anew would never end: each time gets twice as long.
+        """
+        part = self.part(name)
+        return part.answers is not None or uptime_s >= probe.grace_s * 2 ** min(part.restarts, MOST_DOUBLINGS)
 
     def answered(self, name: str, answer: bool) -> Verdict:
         """Take in an answer, or that none came."""
@@ -112,18 +123,25 @@ class Listener:
         write_atomic(self._file, self._judge.health.model_dump_json())
 
     def check(self) -> None:
-        """Ask every part that has run for longer than its grace, all at once."""
+        """Ask every part that runs, all at once; those that are due must answer."""
         running = {p.name: p.uptime_s for p in self._supervisor.processes() if p.state == "RUNNING"}
-        due = {n: probe for n, probe in self._plan.probes.items() if running.get(n, 0) >= probe.grace_s}
-        early = {n: probe for n, probe in self._plan.probes.items() if n in running and n not in due}
+        probes = {n: probe for n, probe in self._plan.probes.items() if n in running}
+        due = {n: probe for n, probe in probes.items() if self._judge.is_due(n, probe, running[n])}
+        early = {n: probe for n, probe in probes.items() if n not in due}
         for name, answer in zip(due, self._pool.map(ask, due.values()), strict=True):
             if self._judge.answered(name, answer) == "restart":
-                self._act(name, "does not answer: restarting it", self._supervisor.restart)
+                self._restart(name)
         for name, answer in zip(early, self._pool.map(ask, early.values()), strict=True):
             self._judge.part(name).answers = answer or None
 
+    def _restart(self, name: str) -> None:
+        if self._judge.restarted(name) == "give up":
+            self._act(name, "does not answer again and again: given up", self._supervisor.stop)
+        else:
+            self._act(name, "does not answer: restarting it", self._supervisor.restart)
+
     def _on_start(self, event: Mapping[str, str]) -> None:
-        # From STOPPED it was started on purpose; from EXITED, BACKOFF or FATAL because it had died.
+        # From STOPPED it was started on purpose, or by `_restart`; from EXITED, BACKOFF or FATAL because it had died.
         if event["from_state"] == "STOPPED" or event["processname"] not in self._supervisor.known:
             return
         name = event["processname"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from crypto_intel.stack.health import Judge
+from crypto_intel.stack.probes import Probe
 from crypto_intel.stack.settings import Supervision
 
 RULES = Supervision(unhealthy_after=3, restarts=3, restart_window_s=100)
@@ -33,6 +34,26 @@ def test_a_restarted_part_gets_its_patience_anew() -> None:
     for _ in range(3):
         judge.answered("spark", False)
     assert judge.answered("spark", False) == "fine"
+
+
+def test_a_part_that_was_restarted_while_it_started_gets_twice_as_long() -> None:
+    judge, probe = Judge(RULES), Probe(kind="tcp", port=1, grace_s=30)
+    judge.part("kafka")
+    assert [judge.is_due("kafka", probe, uptime_s) for uptime_s in (29, 30)] == [False, True]
+    judge.restarted("kafka")
+    assert [judge.is_due("kafka", probe, uptime_s) for uptime_s in (30, 59, 60)] == [False, False, True]
+    for _ in range(9):
+        judge.restarted("kafka")
+    assert [judge.is_due("kafka", probe, uptime_s) for uptime_s in (239, 240)] == [False, True]
+
+
+def test_a_part_that_has_answered_since_its_start_must_go_on_answering() -> None:
+    judge, probe = Judge(RULES), Probe(kind="tcp", port=1, grace_s=30)
+    judge.restarted("kafka")
+    judge.part("kafka").answers = True
+    assert judge.is_due("kafka", probe, 5)
+    judge.answered("kafka", False)
+    assert judge.is_due("kafka", probe, 10)
 
 
 def test_a_part_that_dies_again_and_again_is_given_up() -> None:

@@ -73,7 +73,7 @@ PORT = free_port()
 SERVER = Part(
     "simulator",
     Command(tied_to_parent([sys.executable, "-m", "http.server", "--bind", "127.0.0.1", str(PORT)])),
-    Probe(kind="http", port=PORT, grace_s=1),
+    Probe(kind="http", port=PORT, grace_s=10),
     steady_s=1,
     stop_s=1,
 )
@@ -101,9 +101,11 @@ def test_a_killed_part_comes_back(supervised: Supervised) -> None:
 
 def test_a_part_that_hangs_is_restarted(supervised: Supervised) -> None:
     until(lambda: answers(PORT), "the server answers")
-    hanging = supervised.part("simulator").pid
+    until(lambda: supervised.health("simulator").answers, "the health checks have seen it answer")
+    hanging, before = supervised.part("simulator").pid, supervised.health("simulator").restarts
     os.kill(hanging, signal.SIGSTOP)
     until(lambda: supervised.part("simulator").pid not in {0, hanging} and answers(PORT), "another server runs")
+    until(lambda: supervised.health("simulator").restarts == before + 1, "the restart is counted")
 
 
 def test_a_part_that_can_not_start_fails_with_its_last_lines(supervised: Supervised) -> None:
