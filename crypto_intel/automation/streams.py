@@ -36,6 +36,7 @@ from crypto_intel.operations.observing import (
     BRONZE_TABLES,
     STREAMED_SILVER_TABLES,
     Observed,
+    observe_feeds,
     observe_jobs,
     observe_tables,
     observe_topics,
@@ -134,9 +135,10 @@ def day_closed_sensor(context: dg.SensorEvaluationContext, lake: Lake) -> dg.Sen
 def observe_streams_sensor(
     context: dg.SensorEvaluationContext, kafka: KafkaOffsets, postgres: Postgres, lake: Lake
 ) -> dg.SensorResult:
-    """Observes topics, streaming jobs and streamed tables; a part that is away is named, the others are observed."""
+    """Observes feeds, topics, streaming jobs, streamed tables; a part that is away is named, the others are observed."""
     tables = [*BRONZE_TABLES, *STREAMED_SILVER_TABLES, SILVER_QUARANTINE]
     looks: list[Callable[[], Sequence[Observed]]] = [
+        lambda: observe_feeds(postgres),
         lambda: observe_topics(kafka),
         lambda: observe_jobs(postgres),
         lambda: observe_tables(lake, tables),

@@ -18,6 +18,12 @@ GAP_STATES = ("open", "repaired", "unrecoverable")
 TRADE_VENUES = ("binance", "kraken")
 """Venues whose trades are streamed; each has a producer of its own, and its markets stand in public.coins."""
 
+QUOTE_FEEDS = ("coingecko", "alphavantage")
+"""Aggregators that are polled for quotes; venues that trade tell theirs on their streams."""
+
+NEWS_FEEDS = ("newsapi", "rss")
+"""Where news is polled."""
+
 VENUES = (*TRADE_VENUES, "coingecko", "newsapi", "rss", "fred", "alphavantage")
 
 

@@ -1,4 +1,4 @@
-"""Observations of what Dagster does not run: topics, streaming queries, streamed tables.
+"""Observations of what Dagster does not run: feeds, topics, streaming queries, streamed tables.
 
 One function a kind; assets call them when a person asks for an observation, the observing sensor calls them every few
 seconds and hands their events to Dagster without a run. Figures are numbers, so that the UI plots them over time.
@@ -22,6 +22,7 @@ from crypto_intel.graph.specs import OWNERS, key_of, observed_table_spec, source
 from crypto_intel.resources.kafka import KafkaOffsets, TopicOffsets
 from crypto_intel.resources.lake import Lake, TableFacts
 from crypto_intel.resources.postgres import Postgres
+from streaming.transforms.feeds import HEARTBEAT
 
 TOPICS = {
     **{name: source_key(f"{name}_topic") for name in Topics.model_fields},
@@ -103,10 +104,60 @@ def _job(key: dg.AssetKey, row: Mapping[str, Any]) -> Observed:
     return Observed(key, f"{row['run_id']}:{row['batch_id']}", figures)
 
 
+_FEEDS = """
+SELECT venue, max(event_time) FILTER (WHERE stream = %(beat)s) AS heard_at, max(max(event_time)) OVER () AS newest,
+       jsonb_object_agg(stream, state) AS states, string_agg(detail, '; ') FILTER (WHERE detail <> '') AS details,
+       count(*) FILTER (WHERE stream <> %(beat)s) AS streams,
+       (SELECT count(*) FROM public.gaps g WHERE g.venue = f.venue AND g.state = 'open') AS gaps_open,
+       (SELECT count(*) FROM public.gaps g WHERE g.venue = f.venue AND g.state = 'repaired') AS gaps_repaired
+FROM public.feeds f GROUP BY venue
+"""
+
+
+def observe_feeds(postgres: Postgres, only: Collection[str] | None = None) -> list[Observed]:
+    """Those of the feeds that were heard: signs of life, states of their streams, gaps.
+
+    Raises:
+        NotConfigured, TransientError: PostgreSQL is not named, or does not answer.
+    """
+    with postgres.connect() as connection, connection.cursor(row_factory=dict_row) as cursor:
+        rows = cursor.execute(_FEEDS, {"beat": HEARTBEAT}).fetchall()
+    return [_feed(source_key(row["venue"]), row) for row in rows if only is None or row["venue"] in only]
+
+
+def _feed(key: dg.AssetKey, row: Mapping[str, Any]) -> Observed:
+    figures: dict[str, Any] = {name: row[name] for name in ("streams", "gaps_open", "gaps_repaired")}
+    figures["states"] = dg.MetadataValue.json(row["states"])
+    if row["details"]:
+        figures["details"] = row["details"]
+    heard_at = row["heard_at"]
+    if heard_at:  # by what the feed heard last of all says: the platform clock of a replay is not ours
+        figures |= {"heard_at": _time(heard_at), "behind_others_s": (row["newest"] - heard_at).total_seconds()}
+    return Observed(key, f"{heard_at}:{row['states']}", figures)
+
+
 def observe_tables(lake: Lake, tables: Sequence[Table]) -> list[Observed]:
     """Every table that is there: Delta version, rows, files, bytes, newest event time."""
     facts = [(table, lake.facts(table)) for table in tables]
     return [_table(table, fact) for table, fact in facts if fact is not None]
+
+
+def observed_feed(name: str, doc: str, kind: str) -> dg.AssetsDefinition:
+    """A feed as an observable asset, where lineage begins."""
+    spec = dg.AssetSpec(
+        source_key(name),
+        description=doc,
+        group_name="sources",
+        kinds={kind},
+        owners=OWNERS,
+        tags={"layer": "sources", "mode": "external"},
+    )
+
+    def observe(postgres: Postgres) -> Iterator[dg.ObserveResult]:
+        yield from (observed.result() for observed in observe_feeds(postgres, [name]))
+
+    decorate = dg.multi_observable_source_asset(name=f"observe_{name}_feed", specs=[spec])
+    return cast(dg.AssetsDefinition, decorate(observe))
 
 
 def streamed_table(table: Table, writer: dg.AssetKey) -> dg.AssetsDefinition:

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from crypto_intel.contracts.parts import TRADE_VENUES
+from crypto_intel.contracts.parts import NEWS_FEEDS, QUOTE_FEEDS, TRADE_VENUES
 from crypto_intel.stack.errors import StackError
 from crypto_intel.stack.state import StackState
 
-NEWS = ("newsapi", "rss")
-POLLED = (*NEWS, "coingecko", "alphavantage")
+POLLED = (*NEWS_FEEDS, *QUOTE_FEEDS)
 TRADES = TRADE_VENUES
 
 SIMULATED_RSS = {
@@ -29,7 +28,7 @@ _WS_PATHS = {"binance": "", "kraken/v2": "/v2", "kraken/v1": ""}
 def producers(state: StackState) -> dict[str, tuple[str, ...]]:
     """Names of the producers' parts and the feeds of each. A recording brings its own venues, and simulated news."""
     trades = tuple(ws_paths(state)) if state.source == "replay" else TRADES
-    polled = NEWS if state.source == "replay" else POLLED
+    polled = NEWS_FEEDS if state.source == "replay" else POLLED
     return {**{f"producer-{venue}": (venue,) for venue in trades}, "producer-pollers": polled}
 
 

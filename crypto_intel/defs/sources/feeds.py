@@ -1,23 +1,24 @@
-"""Feeds: the venues and services outside, named so that lineage begins where the data does."""
+"""Feeds, a venue or service each: lineage begins where the data does, and each is observed as it was last heard."""
 
 import dagster as dg
 
 from crypto_intel.graph.specs import OWNERS, source_key
+from crypto_intel.operations.observing import observed_feed
 
-
-def _feed(name: str, description: str, kind: str) -> dg.AssetSpec:
-    return dg.AssetSpec(
-        source_key(name),
-        description=description,
-        group_name="sources",
-        kinds={kind},
-        owners=OWNERS,
-        tags={"layer": "sources", "mode": "external"},
-    )
-
+fred = dg.AssetSpec(
+    source_key("fred"),
+    description="FRED's series/observations with vintages. Asked by runs, so it has no signs of life of its own.",
+    group_name="sources",
+    kinds={"rest"},
+    owners=OWNERS,
+    tags={"layer": "sources", "mode": "external"},
+)
 
 feeds = [
-    _feed("binance", "Binance's combined WebSocket stream of trades, and its REST history by trade id.", "websocket"),
-    _feed("newsapi", "NewsAPI's /v2/everything, polled.", "rest"),
-    _feed("fred", "FRED's series/observations with vintages.", "rest"),
+    observed_feed("binance", "Binance's combined WebSocket stream, and its REST history by trade id.", "websocket"),
+    observed_feed("kraken", "Kraken's WebSocket channels, and its REST history by time.", "websocket"),
+    observed_feed("coingecko", "CoinGecko's /coins/markets, polled.", "rest"),
+    observed_feed("alphavantage", "Alpha Vantage's exchange rates, polled.", "rest"),
+    observed_feed("newsapi", "NewsAPI's /v2/everything, polled.", "rest"),
+    observed_feed("rss", "RSS feeds of publishers, polled.", "rest"),
 ]

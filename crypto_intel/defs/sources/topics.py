@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import dagster as dg
 
+from crypto_intel.contracts.parts import NEWS_FEEDS, QUOTE_FEEDS, TRADE_VENUES
 from crypto_intel.graph.specs import OWNERS, source_key
 from crypto_intel.operations.observing import JOBS, TOPICS, observe_topics
 from crypto_intel.resources.kafka import KafkaOffsets
@@ -16,13 +17,13 @@ _DOCS = {
     "dead_letters": "Input that producers could not use, whole, with its reason.",
     "alerts": "Rules that fired; key alert_id.",
 }
-_VENUES = [source_key("binance"), source_key("newsapi")]
+_FEEDS = [source_key(name) for name in (*TRADE_VENUES, *QUOTE_FEEDS, *NEWS_FEEDS)]
 _DEPS = {
-    "trades": [source_key("binance")],
-    "quotes": [source_key("binance")],
-    "news": [source_key("newsapi")],
-    "feed_status": _VENUES,
-    "dead_letters": _VENUES,
+    "trades": [source_key(name) for name in TRADE_VENUES],
+    "quotes": [source_key(name) for name in (*TRADE_VENUES, *QUOTE_FEEDS)],
+    "news": [source_key(name) for name in NEWS_FEEDS],
+    "feed_status": _FEEDS,
+    "dead_letters": _FEEDS,
     "alerts": [JOBS["live"]],
 }
 

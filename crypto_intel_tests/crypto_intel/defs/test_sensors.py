@@ -143,6 +143,16 @@ def test_streams_are_observed_with_figures_that_can_be_plotted(  # noqa: PLR0917
             "INSERT INTO ops.stream_progress (query, batch_id, input_rows, rows_total, rows_per_second, lag_records,"
             " watermark, state_rows) VALUES ('ingest', 7, 10, 100, 5.5, 3, now(), 2), ('other', 1, 1, 1, 1, 1, null, 1)"
         )
+        connection.cursor().executemany(
+            "INSERT INTO public.feeds (source, venue, stream, state, detail, event_time) "
+            "VALUES ('live', %s, %s, %s, %s, %s)",
+            [
+                ("binance", "heartbeat", "alive", "", "2026-11-20T12:00:05Z"),
+                ("binance", "trade", "connected", "", "2026-11-20T11:00:00Z"),
+                ("rss", "heartbeat", "alive", "", "2026-11-20T12:00:00Z"),
+                ("rss", "news", "failing", "HTTP 503", "2026-11-20T11:59:00Z"),
+            ],
+        )
     parts = {"kafka": KafkaOffsets(bootstrap=kafka_bootstrap), "postgres": postgres}
     first = tick(observe_streams_sensor, **parts)
     producer = Producer({"bootstrap.servers": kafka_bootstrap})
@@ -156,6 +166,9 @@ def test_streams_are_observed_with_figures_that_can_be_plotted(  # noqa: PLR0917
     assert seen["bronze/ingest_job"]["lag_records"] == 3 and seen["bronze/ingest_job"]["rows_per_second"] == 5.5
     assert {"alerts/alerts_topic", "bronze/trades"} <= set(seen)
     assert "silver/other_job" not in seen
+    binance, rss = seen["sources/binance"], seen["sources/rss"]
+    assert (binance["streams"], binance["gaps_open"], binance["behind_others_s"]) == (1, 0, 0)
+    assert (rss["states"]["news"], rss["details"], rss["behind_others_s"]) == ("failing", "HTTP 503", 5)
 
 
 def test_a_day_is_requested_once_it_is_over_and_its_hours_are_made(tick: Tick, lake_path: Path) -> None:
