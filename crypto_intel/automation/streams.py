@@ -135,7 +135,7 @@ def day_closed_sensor(context: dg.SensorEvaluationContext, lake: Lake) -> dg.Sen
 def observe_streams_sensor(
     context: dg.SensorEvaluationContext, kafka: KafkaOffsets, postgres: Postgres, lake: Lake
 ) -> dg.SensorResult:
-    """Observes feeds, topics, streaming jobs, streamed tables; a part that is away is named, the others are observed."""
+    """Observes feeds, topics, streaming jobs, streamed tables; what is away is named, the others are observed."""
     tables = [*BRONZE_TABLES, *STREAMED_SILVER_TABLES, SILVER_QUARANTINE]
     looks: list[Callable[[], Sequence[Observed]]] = [
         lambda: observe_feeds(postgres),
