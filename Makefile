@@ -48,7 +48,7 @@ test: setup ## All tests, on real servers
 	$(BIN)/python -m pytest
 
 test-fast: setup ## Tests of pure functions, under a minute
-	$(BIN)/python -m pytest -m "not stack"
+	$(BIN)/python -m pytest -m "not stack" -n auto
 
 chaos: setup ## Every fault on real servers, in full, an hour or more; table in .chaos/report.md (ARGS="--only R5")
 	$(BIN)/python -m crypto_intel_tests.chaos $(ARGS)

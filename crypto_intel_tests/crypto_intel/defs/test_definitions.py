@@ -12,6 +12,8 @@ from crypto_intel.contracts.tables import TABLES
 from crypto_intel.definitions import build_defs
 from crypto_intel.graph.specs import HOURLY, YEARLY, key_of
 
+pytestmark = pytest.mark.stack
+
 LAYERS = {"sources", "bronze", "silver", "gold", "macro", "publish", "alerts"}
 
 

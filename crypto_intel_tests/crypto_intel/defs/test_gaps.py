@@ -16,6 +16,8 @@ from crypto_intel.resources.publishing import publish_spans
 from crypto_intel_tests.crypto_intel import lakes
 from crypto_intel_tests.crypto_intel.lakes import HOUR as H22
 
+pytestmark = pytest.mark.stack
+
 MINUTE = timedelta(minutes=1)
 
 
@@ -88,7 +90,6 @@ def test_a_gap_of_last_week_is_still_open_by_the_ledger(graph: dg.Definitions, l
     assert judge(lake).metadata["open_too_long"] == 1
 
 
-@pytest.mark.stack
 def test_served_gaps_get_the_times_around_them_and_keep_their_state(
     graph: dg.Definitions, lake: Lake, lake_path: Path, own_postgres_dsn: str
 ) -> None:

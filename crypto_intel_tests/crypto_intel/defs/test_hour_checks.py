@@ -31,6 +31,8 @@ from crypto_intel_tests.crypto_intel.core.test_cross_venue import NO_QUOTES, min
 from crypto_intel_tests.crypto_intel.core.test_enrich import NO_MACRO, NO_NEWS, bar, bars
 from crypto_intel_tests.crypto_intel.lakes import HOUR as H22
 
+pytestmark = pytest.mark.stack
+
 KEY = event_hour(H22)
 
 
@@ -119,7 +121,6 @@ def test_where_the_venue_can_not_be_asked_nothing_is_judged(
     assert found.passed and found.metadata["judged"] == 0 and "klines" in str(found.metadata["not_asked"])
 
 
-@pytest.mark.stack
 @pytest.mark.parametrize(
     ("sql", "fault"),
     [

@@ -24,6 +24,8 @@ from crypto_intel_tests.crypto_intel.defs.conftest import Tick
 from crypto_intel_tests.crypto_intel.defs.test_sensors import reason
 from crypto_intel_tests.crypto_intel.lakes import HOUR as H22
 
+pytestmark = pytest.mark.stack
+
 
 def ranges(result: dg.SensorResult) -> list[tuple[str, str]]:
     return [(request.tags[RANGE_START], request.tags[RANGE_END]) for request in result.run_requests or []]

@@ -17,6 +17,8 @@ from crypto_intel.definitions import build_defs
 from crypto_intel.resources.lake import Lake
 from crypto_intel.resources.postgres import Postgres
 
+pytestmark = pytest.mark.stack
+
 FIRST, LAST = SERIES_IDS[0], SERIES_IDS[-1]
 RANGE = {
     "dagster/asset_partition_range_start": f"{FIRST}|2023",
@@ -67,7 +69,6 @@ def run(graph: dg.Definitions, selection: list[str], tags: dict[str, str]) -> dg
     return job.execute_in_process(tags=tags, asset_selection=keys or None, raise_on_error=False)
 
 
-@pytest.mark.stack
 def test_a_range_of_years_is_one_run_with_one_request_a_series(
     lake_resources: dict[str, Any], lake: Lake, own_postgres_dsn: str, requests: list[dict[str, str]]
 ) -> None:

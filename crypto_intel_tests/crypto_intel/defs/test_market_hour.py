@@ -30,6 +30,8 @@ from crypto_intel.resources.postgres import Postgres
 from crypto_intel.resources.spark import BatchSpark
 from crypto_intel_tests.crypto_intel import lakes
 
+pytestmark = pytest.mark.stack
+
 KEY = event_hour(lakes.HOUR)
 
 
@@ -62,7 +64,6 @@ def served_graph(lake_resources: dict[str, Any], own_postgres_dsn: str, warm_spa
     return build_defs(resource_overrides={**lake_resources, "postgres": Postgres(dsn=own_postgres_dsn)})
 
 
-@pytest.mark.stack
 def test_an_hour_is_made_from_bronze_to_the_served_rows(
     served_graph: dg.Definitions, lake: Lake, lake_path: Path, own_postgres_dsn: str
 ) -> None:
@@ -98,7 +99,6 @@ def test_an_hour_is_made_from_bronze_to_the_served_rows(
     assert (finals, trades) == ((60,), (Decimal(600),))
 
 
-@pytest.mark.stack
 def test_a_repeated_run_changes_no_row(served_graph: dg.Definitions, lake: Lake, lake_path: Path) -> None:
     lakes.fill_hour(lake_path)
     run(served_graph, KEY)
@@ -112,7 +112,6 @@ def test_a_repeated_run_changes_no_row(served_graph: dg.Definitions, lake: Lake,
     assert set(changed.values()) == {0}
 
 
-@pytest.mark.stack
 def test_an_hour_made_again_after_a_repair_turns_its_bar_from_partial_to_repaired_and_serves_the_next_revision(
     served_graph: dg.Definitions, lake: Lake, lake_path: Path, own_postgres_dsn: str
 ) -> None:
@@ -144,7 +143,6 @@ def test_an_hour_made_again_after_a_repair_turns_its_bar_from_partial_to_repaire
     assert sorted(revisions) == [*[1] * 59, 2]  # no other minute changed
 
 
-@pytest.mark.stack
 def test_both_sides_of_a_day_boundary_are_whole(served_graph: dg.Definitions, lake: Lake, lake_path: Path) -> None:
     second = lakes.HOUR + 2 * HOUR  # 2024-08-09 00:00
     first = second - HOUR
@@ -172,7 +170,6 @@ def test_both_sides_of_a_day_boundary_are_whole(served_graph: dg.Definitions, la
     assert after["return_pct"] == 0.0
 
 
-@pytest.mark.stack
 def test_a_stream_that_differs_from_the_batch_fails_its_check_and_publishes_all_the_same(
     served_graph: dg.Definitions, lake: Lake, lake_path: Path
 ) -> None:

@@ -33,6 +33,8 @@ from crypto_intel_tests.crypto_intel import lakes
 from crypto_intel_tests.crypto_intel.core.test_enrich import NO_MACRO, NO_NEWS, bar, bars
 from crypto_intel_tests.crypto_intel.lakes import HOUR as H22
 
+pytestmark = pytest.mark.stack
+
 MINUTE = timedelta(minutes=1)
 
 
@@ -136,7 +138,6 @@ def test_macro_is_fresh_by_what_was_known_at_the_platform_clock(lake: Lake, lake
     assert judge(lake, "macro/fred_observations", "freshness").passed
 
 
-@pytest.mark.stack
 def test_served_rows_are_fresh_or_stale(lake: Lake, lake_path: Path, own_postgres_dsn: str) -> None:
     postgres = Postgres(dsn=own_postgres_dsn)
     clock_at(lake_path, H22 + 2 * MINUTE)
@@ -146,7 +147,6 @@ def test_served_rows_are_fresh_or_stale(lake: Lake, lake_path: Path, own_postgre
     assert judge(lake, "publish/market_enriched", "freshness", postgres).passed
 
 
-@pytest.mark.stack
 def test_a_cached_bar_is_the_served_one_or_the_check_shows_both(
     lake: Lake, own_postgres_dsn: str, redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -38,6 +38,8 @@ from streaming.transforms.batch import batch_bars
 from streaming.transforms.rules.book import Book
 from streaming.transforms.rules.past import replay
 
+pytestmark = pytest.mark.stack
+
 MINUTE = timedelta(minutes=1)
 KEY = event_hour(HOUR)
 MISSING = range(1212, 1217)
@@ -110,7 +112,6 @@ STATES = (
 )
 
 
-@pytest.mark.stack
 def test_a_repair_in_a_running_hour_is_served_and_proven_and_its_alerts_are_judged_again(
     lake_resources: dict[str, Any], lake_path: Path, own_postgres_dsn: str, tick: Tick, sink: PostgresSink
 ) -> None:

@@ -33,6 +33,8 @@ from crypto_intel_tests.crypto_intel.core.test_enrich import bar, bars
 from crypto_intel_tests.crypto_intel.defs.conftest import Tick
 from crypto_intel_tests.crypto_intel.lakes import HOUR as H22
 
+pytestmark = pytest.mark.stack
+
 MINUTE = timedelta(minutes=1)
 
 
@@ -123,7 +125,6 @@ def test_what_is_away_is_named_and_the_rest_is_observed(
     assert found["newest_epoch_s"] == H22.timestamp()
 
 
-@pytest.mark.stack
 def test_streams_are_observed_with_figures_that_can_be_plotted(  # noqa: PLR0917
     tick: Tick,
     lake_path: Path,
@@ -220,7 +221,6 @@ def raise_alert(postgres: Postgres, alert_id: str, raised_at: datetime) -> None:
         )
 
 
-@pytest.mark.stack
 def test_each_alert_is_reported_once_with_the_versions_of_what_it_rests_on(
     tick: Tick, own_postgres_dsn: str, lake_path: Path
 ) -> None:
@@ -243,7 +243,6 @@ def test_each_alert_is_reported_once_with_the_versions_of_what_it_rests_on(
     assert tick(alerts_sensor, late.cursor, postgres=postgres).asset_events == []
 
 
-@pytest.mark.stack
 def test_an_alert_is_not_reported_again_when_the_daemon_died_before_storing_the_cursor(
     tick: Tick, own_postgres_dsn: str, instance: dg.DagsterInstance
 ) -> None:

@@ -16,6 +16,8 @@ from apprise.plugins.telegram import NotifyTelegram
 from crypto_intel.core.errors import NotConfigured, PermanentError, TransientError
 from crypto_intel.resources.channels import Channels
 
+pytestmark = pytest.mark.stack
+
 TITLE, BODY = "[warning] price_move: BTC-USDT on binance", "BTC-USDT rose 1.25 %"
 
 

@@ -15,6 +15,8 @@ from crypto_intel.core.errors import NotConfigured, PermanentError, TransientErr
 from crypto_intel.resources import fred as module
 from crypto_intel.resources.fred import Budget, Fred
 
+pytestmark = pytest.mark.stack
+
 KEY = "not-a-real-key-0123456789"
 Answer = Callable[[dict[str, str]], tuple[int, Any]]
 

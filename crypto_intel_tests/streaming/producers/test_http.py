@@ -21,6 +21,8 @@ from streaming.producers import http as module
 from streaming.producers.budget import Budget, Limit
 from streaming.producers.http import Key, RequestRefused, VenueHttp, retry_after_s
 
+pytestmark = pytest.mark.stack
+
 CANARY = "canary/0123456789+key"  # with characters that a URL spells otherwise
 NOW = datetime(2024, 8, 9, 12, 0, tzinfo=UTC)
 

@@ -15,6 +15,8 @@ from streaming.simulator.app import Simulator, build_world
 from streaming.simulator.hub import text_message
 from streaming.simulator.settings import SimulatorOptions, SimulatorSettings
 
+pytestmark = pytest.mark.stack
+
 
 @pytest.fixture
 async def simulator(tmp_path: Path) -> AsyncIterator[Simulator]:
