@@ -108,7 +108,7 @@ def test_no_secret_is_in_the_supervisors_file(tmp_path: Path, source: str) -> No
 def test_the_supervisors_file_is_as_it_was(tmp_path: Path, golden: Callable[[str, str], None]) -> None:
     folder, state, servers, settings = stack(tmp_path)
     text = render(build_parts(state, folder, servers), folder, settings.supervision)
-    text = text.replace(str(folder.socket), "/tmp/x/data/run/supervisor.sock")  # elsewhere where a path is long
+    text = text.replace(str(folder.socket), str(folder.run / "supervisor.sock"))  # elsewhere where a path is long
     text = text.replace(str(tmp_path), "/tmp/x").replace(sys.executable, "python")  # noqa: S108
     text = re.sub(r"[^\s=]*/(setpriv|unshare|postgres|valkey-server)(?= )", r"\1", text)
     text = text.replace("unshare --user --map-user=1000 --map-group=1000 -- ", "").replace("user=root\n\n", "\n")
