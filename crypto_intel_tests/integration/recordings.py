@@ -11,9 +11,11 @@ from typing import Any
 
 import polars as pl
 
+TRADES_A_QUOTE = 10
 
-def write_capture(folder: Path, *, seconds: int = 400, seed: int = 5) -> Path:
-    """A recording in the form of the real one: combined-stream frames of two markets over an hour's edge.
+
+def write_capture(folder: Path, *, seconds: int = 660, seed: int = 5) -> Path:
+    """A recording in the form of the real one: combined-stream frames of two markets over an hour's edge, as long.
 
     The recorder's clock runs 1.27 s behind the venue's, as the real recorder's did.
     """
@@ -28,11 +30,18 @@ def write_capture(folder: Path, *, seconds: int = 400, seed: int = 5) -> Path:
             trade_id += 1
             event = {"e": "trade", "E": int(at) + 1, "s": name, "t": trade_id, "p": f"{price:.2f}000000"}
             event |= {"q": f"{rnd.expovariate(20):.5f}001", "T": int(at), "m": rnd.random() < 0.5, "M": True}
-            frame = {"stream": f"{name.lower()}@trade", "data": event}
-            lines.append(f"{int((at - 1270) * 1e6)} {json.dumps(frame, separators=(',', ':'))}\n")
+            received_ns = int((at - 1270) * 1e6)
+            lines.append(_line(received_ns, f"{name.lower()}@trade", event))
+            if trade_id % TRADES_A_QUOTE == 0:
+                best = {"u": trade_id, "s": name, "b": f"{price - 0.01:.8f}", "B": "1.5", "a": f"{price:.8f}", "A": "2"}
+                lines.append(_line(received_ns, f"{name.lower()}@bookTicker", best))
         with gzip.open(folder / f"spot_{name.lower()}_20240808.txt.gz", "wt") as file:
             file.writelines(lines)
     return folder
+
+
+def _line(received_ns: int, stream: str, data: dict[str, Any]) -> str:
+    return f"{received_ns} {json.dumps({'stream': stream, 'data': data}, separators=(',', ':'))}\n"
 
 
 def recorded_trades(capture: Path) -> pl.DataFrame:
