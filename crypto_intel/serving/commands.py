@@ -62,7 +62,7 @@ def list_(data_dir: DataDir = None) -> None:
 def revoke(
     key_id: Annotated[str, typer.Argument(help="The id, as `keys list` shows it.")], data_dir: DataDir = None
 ) -> None:
-    """Refuse a key from now on; the API forgets it within five seconds."""
+    """Refuse a key from now on: the API does within five seconds, and ends its WebSockets within ten."""
     from crypto_intel.serving import keys
     from crypto_intel.stack.errors import StackError
 

@@ -25,6 +25,9 @@ class Jwt(BaseModel):
 
     secret: SecretStr | None = Field(default=None, min_length=32)
     jwks_url: str | None = Field(default=None, pattern=r"^https://|^http://(127\.0\.0\.1|localhost)[:/]")
+    jwks_kept_s: float = Field(
+        default=300, gt=0, le=86_400, description="A signing key that the project revokes is refused here that late."
+    )
     audience: str = "authenticated"
     issuer: str | None = None
     leeway_s: int = Field(default=10, ge=0, le=120, description="Of clocks that differ.")

@@ -122,7 +122,8 @@ class _Tokens:
     def __init__(self, settings: Jwt) -> None:
         self._settings = settings
         url = settings.jwks_url
-        self._jwks = jwt.PyJWKClient(url, cache_keys=True, lifespan=600, timeout=5) if url else None
+        # The set is kept for its time; single keys, which PyJWT would keep until the process ends, are not.
+        self._jwks = jwt.PyJWKClient(url, cache_keys=False, lifespan=settings.jwks_kept_s, timeout=5) if url else None
 
     async def caller(self, token: str) -> Caller:
         if len(token) > 8_192:

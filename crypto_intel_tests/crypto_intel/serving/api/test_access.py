@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import base64
 import json
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +117,51 @@ def test_a_key_works_in_either_header_until_it_is_revoked(api_dsn: str, data_dir
         while httpx.get(f"{address}/symbols", headers=_bearer(key)).status_code != 401:
             assert time.monotonic() < deadline, "a revoked key is taken for longer than it may be"
             time.sleep(0.2)
+
+
+def test_another_secret_ends_every_token_of_the_old_one(api_dsn: str, data_dir: Path) -> None:
+    old, new = _token(), _token(secret=(another := "b" * 64))
+    with served(settings(api_dsn, data_dir, jwt={"secret": another})) as address:
+        assert httpx.get(f"{address}/symbols", headers=_bearer(old)).status_code == 401
+        assert httpx.get(f"{address}/symbols", headers=_bearer(new)).status_code == 200
+
+
+@contextmanager
+def _published(keys_of_project: list[dict[str, Any]]) -> Iterator[str]:
+    """A project's signing keys, served as the list is at the moment; the address."""
+
+    class Page(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(json.dumps({"keys": keys_of_project}).encode())
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Page) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/jwks.json"
+        server.shutdown()
+
+
+def test_a_signing_key_that_the_project_revokes_is_refused_behind_its_time(api_dsn: str, data_dir: Path) -> None:
+    pairs = {kid: ec.generate_private_key(ec.SECP256R1()) for kid in ("first", "second")}
+    to_jwk = jwt.algorithms.ECAlgorithm.to_jwk
+    jwks = {kid: {**to_jwk(pair.public_key(), as_dict=True), "kid": kid, "alg": "ES256"} for kid, pair in pairs.items()}
+    first, second = (jwt.encode(_claims(), pair, "ES256", headers={"kid": kid}) for kid, pair in pairs.items())
+    project = [jwks["first"]]
+    with _published(project) as url:
+        wanted = settings(api_dsn, data_dir, jwt={"jwks_url": url, "jwks_kept_s": 0.5})
+        with served(wanted) as address, httpx.Client(base_url=address) as client:
+            assert client.get("/symbols", headers=_bearer(first)).status_code == 200
+            assert client.get("/symbols", headers=_bearer(second)).status_code == 401
+            project[:] = [jwks["second"]]
+            deadline = time.monotonic() + 10
+            while client.get("/symbols", headers=_bearer(first)).status_code != 401:
+                assert time.monotonic() < deadline, "a revoked signing key is taken for longer than it may be"
+                time.sleep(0.1)
+            assert client.get("/symbols", headers=_bearer(second)).status_code == 200
 
 
 def test_an_expired_key_is_refused(closed_api: str, api_dsn: str) -> None:

@@ -20,6 +20,8 @@ from pydantic import SecretStr
 from websockets.asyncio.client import ClientConnection, connect
 
 from crypto_intel.serving import keys
+from crypto_intel.serving.api.auth import KEPT_S
+from crypto_intel.serving.api.live.connection import RECHECK_S
 from crypto_intel.serving.api.live.events import MAX_ALERTS, Outbox, event
 from crypto_intel.stack.postgres import ensure_database, migrate
 from crypto_intel_tests.crypto_intel.serving.api.server import JWT_SECRET, served, settings
@@ -263,6 +265,18 @@ async def test_a_credential_may_come_as_the_first_message(closed_live: str, live
     async with _following(closed_live) as socket:
         await socket.send(json.dumps({"op": "auth", "token": key}))
         await _next(socket, _is("welcome"))
+
+
+async def test_a_connection_ends_when_its_key_is_revoked_and_others_go_on(closed_live: str, live_dsn: str) -> None:
+    leaked, good = (keys.create(SecretStr(live_dsn), name).get_secret_value() for name in ("leaked", "good"))
+    async with _following(closed_live, token=leaked) as socket, _following(closed_live, token=good) as other:
+        await _next(socket, _is("welcome"))
+        assert keys.revoke(SecretStr(live_dsn), leaked.split("_")[1])
+        with pytest.raises(websockets.ConnectionClosed) as closed:
+            await _next(socket, lambda _: False, within_s=KEPT_S + RECHECK_S + 5)
+        assert closed.value.rcvd and closed.value.rcvd.code == 4401
+        await other.send('{"op":"ping"}')
+        await _next(other, _is("pong"))
 
 
 async def test_a_connection_ends_when_its_token_expires(live_dsn: str, data_dir: Path) -> None:
