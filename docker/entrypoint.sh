@@ -20,6 +20,8 @@ if [ -n "${postgres_password:-}" ]; then
   unset postgres_password
 fi
 give s3_secret_key AWS_SECRET_ACCESS_KEY
+give kafka_password CRYPTO_INTEL_KAFKA__PASSWORD
+[ ! -s "$secrets/kafka_ca" ] || export CRYPTO_INTEL_KAFKA__CA_FILE="$secrets/kafka_ca"
 give jwt_secret CRYPTO_INTEL_API__JWT__SECRET
 give newsapi_key CRYPTO_INTEL_NEWSAPI__KEY
 give coingecko_api_key CRYPTO_INTEL_COINGECKO__KEY

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # `docker/make-secrets.sh [FOLDER]`: draws every secret that compose.yaml names, as files; one that is there stays.
-# The keys of live sources, and where alerts about the market are told, are made empty: fill in what you have.
+# The keys of live sources, where alerts about the market are told, and what a Kafka cluster of yours wants are made
+# empty: fill in what you have.
 set -euo pipefail
 folder=${1:-$(dirname "$0")/secrets}
 umask 077
@@ -35,7 +36,7 @@ done
   "$(cat "$folder/authenticator_password")" >"$folder/postgrest_uri"
 # Where Alertmanager reports; nothing listens there until you name a hook of yours.
 [[ -s $folder/alert_webhook_url ]] || printf 'http://127.0.0.1:9/' >"$folder/alert_webhook_url"
-for name in newsapi_key fred_api_key coingecko_api_key alphavantage_api_key channel_url; do
+for name in newsapi_key fred_api_key coingecko_api_key alphavantage_api_key channel_url kafka_password kafka_ca; do
   touch "$folder/$name"
 done
 # Containers read them as users of their own; the folder keeps everybody else out.

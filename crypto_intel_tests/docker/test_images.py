@@ -86,13 +86,17 @@ def secrets(repo_root: Path, tmp_path: Path) -> Path:
 
 def test_secrets_reach_the_process_and_empty_ones_do_not(repo_root: Path, secrets: Path) -> None:
     (secrets / "fred_api_key").write_text("mine\n")
+    (secrets / "kafka_password").write_text("theirs")
     told = dict(line.split("=", 1) for line in entrypoint(repo_root, secrets, "env").splitlines())
     password = (secrets / "postgres_password").read_text()
     assert told["CRYPTO_INTEL_POSTGRES_DSN"] == f"postgresql://postgres:{password}@postgres:5432/postgres"
     assert told["CRYPTO_INTEL_DAGSTER_PG_URL"].endswith(f":{password}@postgres:5432/dagster")
     assert told["AWS_SECRET_ACCESS_KEY"] == (secrets / "s3_secret_key").read_text()
     assert told["CRYPTO_INTEL_FRED__API_KEY"] == "mine"
-    assert "CRYPTO_INTEL_NEWSAPI__KEY" not in told
+    assert told["CRYPTO_INTEL_KAFKA__PASSWORD"] == "theirs"
+    assert not {"CRYPTO_INTEL_NEWSAPI__KEY", "CRYPTO_INTEL_KAFKA__CA_FILE"} & told.keys()
+    (secrets / "kafka_ca").write_text("-----BEGIN CERTIFICATE-----\n")
+    assert f"CRYPTO_INTEL_KAFKA__CA_FILE={secrets / 'kafka_ca'}" in entrypoint(repo_root, secrets, "env").splitlines()
     assert "postgres_password" not in told
 
 
