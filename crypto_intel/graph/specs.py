@@ -136,3 +136,15 @@ def served_spec_args(table: ServedTable, kinds: set[str] | None = None) -> dict[
 def source_key(name: str) -> dg.AssetKey:
     """Asset key of a feed, a topic or a streaming job."""
     return dg.AssetKey(["sources", name])
+
+
+def feed_spec(name: str, doc: str, kind: str) -> dg.AssetSpec:
+    """A venue or a service that the platform hears or asks: where lineage begins."""
+    return dg.AssetSpec(
+        source_key(name),
+        description=doc,
+        group_name="sources",
+        kinds={kind},
+        owners=OWNERS,
+        tags={"layer": "sources", "mode": "external"},
+    )

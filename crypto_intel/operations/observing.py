@@ -18,7 +18,7 @@ from psycopg.rows import dict_row
 from crypto_intel.contracts.columns import Table
 from crypto_intel.contracts.settings import Settings, Topics
 from crypto_intel.contracts.tables import TABLES
-from crypto_intel.graph.specs import OWNERS, key_of, observed_table_spec, source_key
+from crypto_intel.graph.specs import OWNERS, feed_spec, key_of, observed_table_spec, source_key
 from crypto_intel.resources.kafka import KafkaOffsets, TopicOffsets
 from crypto_intel.resources.lake import Lake, TableFacts
 from crypto_intel.resources.postgres import Postgres
@@ -144,14 +144,7 @@ def observe_tables(lake: Lake, tables: Sequence[Table]) -> list[Observed]:
 
 def observed_feed(name: str, doc: str, kind: str) -> dg.AssetsDefinition:
     """A feed as an observable asset, where lineage begins."""
-    spec = dg.AssetSpec(
-        source_key(name),
-        description=doc,
-        group_name="sources",
-        kinds={kind},
-        owners=OWNERS,
-        tags={"layer": "sources", "mode": "external"},
-    )
+    spec = feed_spec(name, doc, kind)
 
     def observe(postgres: Postgres) -> Iterator[dg.ObserveResult]:
         yield from (observed.result() for observed in observe_feeds(postgres, [name]))

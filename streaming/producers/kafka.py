@@ -1,4 +1,4 @@
-"""Events into Kafka, and the last trade ids out of it.
+"""Events into Kafka.
 
 Guarantee: at least once, in order within a partition; each event is acknowledged by all in-sync replicas or the
 process stops loudly. Idempotence removes repeats of one process' retries, not those of its restart: readers drop
@@ -10,12 +10,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Mapping
 
-import msgspec
 import structlog
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from crypto_intel.contracts.events import (
     HEARTBEAT_KEY,
@@ -29,17 +27,14 @@ from crypto_intel.contracts.events import (
 )
 from crypto_intel.contracts.settings import Kafka, Topics
 from crypto_intel.contracts.symbols import market_key
-from streaming.errors import FatalError, RetryableError
-from streaming.producers.venue import Mark
+from streaming.errors import FatalError
+from streaming.producers.readback import partitions_of
 
 QUEUE_MESSAGES = 1_000_000
 QUEUE_KBYTES = 524_288
 DELIVERY_TIMEOUT_MS = 300_000  # a broker that is away for longer ends the process; its restart refills by REST
 _FLUSH_S = 60.0
-_METADATA_S = 10.0
 _TELL_AGAIN_S = 30.0
-_TAIL_RECORDS = 20_000  # how far back one look for last ids goes; heartbeats and busy markets lie in between
-_TAIL_LOOKS = 20
 
 log = structlog.get_logger(__name__)
 
@@ -155,95 +150,3 @@ class KafkaSink:
     def queued(self) -> int:
         """Events that wait for the broker's acknowledgement."""
         return len(self._producer)
-
-
-def partitions_of(client: Any, topic: str) -> list[int]:
-    """Partitions of a topic, as the broker says.
-
-    Raises:
-        RetryableError: the broker does not answer or the topic is not there yet.
-    """
-    try:
-        known = client.list_topics(topic, timeout=_METADATA_S).topics[topic]
-    except KafkaException as error:
-        raise RetryableError(f"Kafka does not answer: {error}") from error
-    if known.error is not None or not known.partitions:
-        raise RetryableError(f"topic {topic} is not there yet")
-    return sorted(known.partitions)
-
-
-class _Tail(msgspec.Struct, tag_field="kind", tag="trade"):
-    venue: str
-    symbol: str
-    trade_id: int
-    event_time: int
-
-
-def last_trades(kafka: Kafka, topic: str, venue: str, symbols: Iterable[str]) -> dict[str, Mark]:
-    """The trade with the greatest id of each symbol near the end of the topic; blocking.
-
-    Kafka itself is the memory: a file beside it could say other than what was written. Looks back in steps until
-    every symbol was found or 400,000 records of each partition were seen; symbols without a trade there are absent.
-
-    Raises:
-        RetryableError: Kafka does not answer.
-    """
-    consumer = Consumer(
-        {
-            **kafka.client_config(),
-            "group.id": f"last-ids-{venue}",
-            "enable.auto.commit": False,
-            "auto.offset.reset": "earliest",
-            # Else each look waits half a second for what the one before it asked for behind the topic's end.
-            "fetch.wait.max.ms": 50,
-            "log_level": 0,
-        }
-    )
-    wanted = set(symbols)
-    found: dict[str, Mark] = {}
-    try:
-        for partition in partitions_of(consumer, topic):
-            _search_partition(consumer, TopicPartition(topic, partition), venue, wanted, found)
-    except KafkaException as error:
-        raise RetryableError(f"cannot read last trade ids from Kafka: {error}") from error
-    finally:
-        consumer.close()
-    return found
-
-
-def _search_partition(
-    consumer: Consumer, place: TopicPartition, venue: str, wanted: set[str], found: dict[str, Mark]
-) -> None:
-    low, end = consumer.get_watermark_offsets(place, timeout=_METADATA_S)
-    for _ in range(_TAIL_LOOKS):
-        start = max(low, end - _TAIL_RECORDS)
-        if start >= end or wanted <= found.keys():
-            return
-        for symbol, mark in _read_tail(consumer, place, start, end, venue):
-            if symbol in wanted:
-                found[symbol] = max(found.get(symbol, mark), mark)
-        end = start
-
-
-def _read_tail(
-    consumer: Consumer, place: TopicPartition, start: int, end: int, venue: str
-) -> Iterable[tuple[str, Mark]]:
-    consumer.assign([TopicPartition(place.topic, place.partition, start)])
-    decode = msgspec.json.Decoder(_Tail).decode
-    at, heard = start, time.monotonic()
-    while at < end:
-        # Never asks for more than there is: `consume` waits for the full number until its timeout.
-        messages = consumer.consume(min(5_000, end - at), timeout=1.0)
-        heard = time.monotonic() if messages else heard
-        if time.monotonic() - heard > _METADATA_S:
-            raise RetryableError(f"Kafka gave no records of {place.topic}[{place.partition}] from {at} on")
-        for message in messages:
-            offset, value = message.offset(), message.value()
-            if message.error() is None and value is not None and offset is not None and offset < end:
-                at = offset + 1
-                try:
-                    trade = decode(value)
-                except msgspec.DecodeError:  # a heartbeat
-                    continue
-                if trade.venue == venue and trade.trade_id >= 0:  # negative: no number to go on from
-                    yield trade.symbol, Mark(trade.trade_id, trade.event_time)

@@ -18,9 +18,9 @@ from streaming.producers.coins import Coins
 from streaming.producers.connection import Connection
 from streaming.producers.feed import TradeFeed
 from streaming.producers.http import VenueHttp
-from streaming.producers.kafka import last_trades
 from streaming.producers.kraken import Kraken
 from streaming.producers.kraken_rest import KrakenRest
+from streaming.producers.last_trades import last_trades
 from streaming.producers.limits import RateLimit
 from streaming.producers.metrics import FeedCollector, Watched, feed_metrics
 from streaming.producers.run import open_clock, open_http, open_sink, patiently

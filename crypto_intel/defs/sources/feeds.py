@@ -1,17 +1,12 @@
 """Feeds, a venue or service each: lineage begins where the data does, and each is observed as it was last heard."""
 
-import dagster as dg
-
-from crypto_intel.graph.specs import OWNERS, source_key
+from crypto_intel.graph.specs import feed_spec
 from crypto_intel.operations.observing import observed_feed
 
-fred = dg.AssetSpec(
-    source_key("fred"),
-    description="FRED's series/observations with vintages. Asked by runs, so it has no signs of life of its own.",
-    group_name="sources",
-    kinds={"rest"},
-    owners=OWNERS,
-    tags={"layer": "sources", "mode": "external"},
+fred = feed_spec(
+    "fred",
+    "FRED's series/observations with vintages. Asked by runs, so it has no signs of life of its own.",
+    "rest",
 )
 
 feeds = [

@@ -10,8 +10,10 @@ from confluent_kafka import Consumer, Message, TopicPartition
 from crypto_intel.contracts.events import HEARTBEAT_KEY, FeedStatus, Heartbeat, Rejected, Trade, decode
 from crypto_intel.contracts.settings import Kafka, Topics
 from streaming.errors import FatalError, RetryableError
-from streaming.producers import kafka as producers_kafka
-from streaming.producers.kafka import KafkaSink, last_trades
+from streaming.producers import last_trades as last_trades_module
+from streaming.producers import readback
+from streaming.producers.kafka import KafkaSink
+from streaming.producers.last_trades import last_trades
 from streaming.producers.run import patiently
 from streaming.producers.venue import Mark
 
@@ -113,7 +115,7 @@ async def test_what_cannot_be_used_and_what_befalls_a_feed_have_topics_of_their_
 async def test_the_last_ids_are_found_behind_heartbeats_and_repairs(
     kafka: Kafka, own_topics: Topics, sink: KafkaSink, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(producers_kafka, "_TAIL_RECORDS", 100)
+    monkeypatch.setattr(last_trades_module, "_TAIL_RECORDS", 100)
     sink.trade(trade("DOT-USDT", 77))
     for trade_id in range(1_000, 1_300):
         sink.trade(trade("BTC-USDT", trade_id))
@@ -143,7 +145,7 @@ def test_a_topic_that_is_not_there_yet_can_be_waited_for(kafka: Kafka) -> None:
 def test_a_broker_that_is_away_can_be_waited_for(
     own_topics: Topics, unused_tcp_port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(producers_kafka, "_METADATA_S", 0.5)
+    monkeypatch.setattr(readback, "SILENCE_S", 0.5)
     with pytest.raises(RetryableError, match="does not answer"):
         KafkaSink(Kafka(bootstrap=f"127.0.0.1:{unused_tcp_port}"), own_topics, feed_topic="t", client_id="test")
 
