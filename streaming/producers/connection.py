@@ -130,10 +130,8 @@ class Connection:
     async def _open(self, *, is_held: bool = False) -> Session:
         if (waited := await self._connects.take()) > 1:
             log.warning("waited for the venue's limit of connects", seconds=round(waited, 1))
-        handler = self._handler
-        session = await open_session(self._endpoint.url, self._settings, handler.on_message, handler.on_alive)
-        if is_held:
-            session.hold()
+        take = None if is_held else self._handler.on_message
+        session = await open_session(self._endpoint.url, self._settings, take, self._handler.on_alive)
         await session.greet(self._endpoint.greetings(), self._messages)
         return session
 

@@ -17,10 +17,14 @@ MAX_WAITING = 200_000  # messages of a connection that waits for its turn; then 
 
 
 class _Listener(WSListener):
-    """Puts fragments together and passes messages on; an error of the handler closes and is raised to the loop."""
+    """Puts fragments together and passes messages on; an error of the handler closes and is raised to the loop.
 
-    def __init__(self, take: Callable[[bytes], None], on_alive: Callable[[float], None]) -> None:
-        self.take = take
+    Without a handler it keeps them from the very first, which may come before the opener hears of the connection.
+    """
+
+    def __init__(self, take: Callable[[bytes], None] | None, on_alive: Callable[[float], None]) -> None:
+        self.take = take or self._keep
+        self.waiting: list[bytes] = []
         self._on_alive = on_alive
         self._fragments: list[bytes] = []
         self._pinged_at = 0.0
@@ -48,6 +52,11 @@ class _Listener(WSListener):
             whole, self._fragments = b"".join(self._fragments), []
             self.take(whole)
 
+    def _keep(self, payload: bytes) -> None:
+        if len(self.waiting) >= MAX_WAITING:
+            raise RetryableError(f"{MAX_WAITING} messages wait for the other connection's end")
+        self.waiting.append(payload)
+
     def send_user_specific_ping(self, transport: WSTransport) -> None:
         self._pinged_at = time.monotonic()
         transport.send_ping()
@@ -72,7 +81,6 @@ class Session:
     def __init__(self, transport: WSTransport, listener: _Listener) -> None:
         self._transport = transport
         self._listener = listener
-        self._waiting: list[bytes] = []
         self.gone = asyncio.ensure_future(transport.wait_disconnected())
 
     @property
@@ -85,19 +93,10 @@ class Session:
         """What the venue's close frame said; empty without one."""
         return self._listener.close_reason
 
-    def hold(self) -> None:
-        """Keep messages until `release`."""
-        self._listener.take = self._keep
-
-    def _keep(self, payload: bytes) -> None:
-        if len(self._waiting) >= MAX_WAITING:
-            raise RetryableError(f"{MAX_WAITING} messages wait for the other connection's end")
-        self._waiting.append(payload)
-
     def release(self, take: Callable[[bytes], None]) -> list[bytes]:
         """Pass messages on from now; those that were kept are returned."""
         self._listener.take = take
-        waiting, self._waiting = self._waiting, []
+        waiting, self._listener.waiting = self._listener.waiting, []
         return waiting
 
     def close(self) -> None:
@@ -125,9 +124,9 @@ class Session:
 
 
 async def open_session(
-    url: str, settings: Reconnect, take: Callable[[bytes], None], on_alive: Callable[[float], None]
+    url: str, settings: Reconnect, take: Callable[[bytes], None] | None, on_alive: Callable[[float], None]
 ) -> Session:
-    """Connect.
+    """Connect. Without `take` the connection keeps its messages until `release`.
 
     Raises:
         RetryableError: it cannot be made now.

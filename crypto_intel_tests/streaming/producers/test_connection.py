@@ -73,6 +73,17 @@ async def test_before_the_planned_end_another_connection_takes_over_and_nothing_
     assert len(given) == len(set(given))  # the old and the new connection never speak at the same time
 
 
+async def test_what_the_next_connection_says_with_its_handshake_waits_for_the_last_of_the_one_before() -> None:
+    heard = Heard()
+    async with serving() as server, connected(server, heard) as (connection, _):
+        await eventually(lambda: heard.of("connected"))
+        server.on_open = lambda line: line.send(b"first of the new")
+        connection.hand_over("server shutdown announced")
+        await eventually(lambda: connection.handed_over == 1)
+    assert heard.of("message") == []
+    assert heard.of("overlap") == [[b"first of the new"]]
+
+
 async def test_an_announced_close_makes_another_connection_at_once() -> None:
     heard = Heard()
     async with serving() as server, connected(server, heard) as (connection, _):
