@@ -24,7 +24,7 @@ QUOTE_FEEDS = ("coingecko", "alphavantage")
 NEWS_FEEDS = ("newsapi", "rss")
 """Where news is polled."""
 
-VENUES = (*TRADE_VENUES, "coingecko", "newsapi", "rss", "fred", "alphavantage")
+VENUES = (*TRADE_VENUES, *QUOTE_FEEDS, *NEWS_FEEDS, "fred")
 
 
 def column(name: str, type_: str, doc: str, **more: object) -> Column:
