@@ -1,4 +1,4 @@
-"""Frames that are broken in every way that we could think of, each with the reason that a reader should give."""
+"""Frames that are broken in every way that we could think of, each with its reason, and any JSON at all."""
 
 from __future__ import annotations
 
@@ -6,6 +6,15 @@ import json
 from collections.abc import Callable, Iterator
 from random import Random
 from typing import Any, NamedTuple
+
+from hypothesis import strategies as st
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=4),
+    max_leaves=12,
+)
+"""Any JSON, small; floats may be what JSON has no word for."""
 
 DAY_US = 86_400_000_000
 BIG = 5 * 1024 * 1024

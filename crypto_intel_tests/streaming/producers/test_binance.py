@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crypto_intel.contracts.events import FUTURE_TOLERANCE_S, Quote, Trade, decode, encode
+from crypto_intel_tests.streaming.producers.fuzz import json_values
 from streaming.errors import RejectedInput
 from streaming.producers.binance import STREAMS, parse_frame, stream_url
 from streaming.producers.binance_rest import parse_agg_trades, parse_exchange_info, parse_rest_trades
@@ -198,11 +199,6 @@ def test_an_announced_shutdown_is_told(raw: bytes) -> None:
     assert isinstance(parse_frame(raw, RECEIVED_AT, MARKETS), Closing)
 
 
-json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=4),
-    max_leaves=12,
-)
 fields = st.dictionaries(st.sampled_from(["e", "s", "t", "p", "q", "T", "m"]), json_values)
 
 
