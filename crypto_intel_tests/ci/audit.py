@@ -17,6 +17,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,6 +30,8 @@ LOCK = ROOT / "requirements.lock"
 SERVICE = "api.osv.dev"
 CLEAN, FAULTS, NOT_LOOKED = 0, 1, 3
 REACH_S = 5
+STALE_DAYS = 30
+"""Advisories come out every day: a clone that has none as young as this says nothing of what is known now."""
 
 
 class Pin(NamedTuple):
@@ -100,7 +103,7 @@ def _mended(affected: Sequence[dict[str, Any]]) -> Iterator[str]:
                 yield from (event["fixed"] for event in ranged["events"] if "fixed" in event)
 
 
-def newest(folder: Path) -> str:
+def newest(folder: Path) -> date:
     """Day of the newest advisory of a clone: nothing that was found later is known.
 
     Raises:
@@ -110,12 +113,19 @@ def newest(folder: Path) -> str:
     days = re.findall(r"^modified: ['\"]?(\d{4}-\d\d-\d\d)", "\n".join(texts), re.MULTILINE)
     if not days:
         raise CouldNotLookError(f"{folder} is no clone of https://github.com/pypa/advisory-database")
-    return max(days)
+    return date.fromisoformat(max(days))
 
 
 def asked_of_clone(folder: Path, wanted: Sequence[Pin]) -> tuple[list[Fault], str]:
-    """Faults, and what was asked."""
-    return list(faults(folder, wanted)), f"by the advisories of {folder}, the newest of {newest(folder)}"
+    """Faults, and what was asked.
+
+    Raises:
+        CouldNotLookError: it is no clone, or an old one that names no fault.
+    """
+    day, found = newest(folder), list(faults(folder, wanted))
+    if not found and datetime.now(UTC).date() - day > timedelta(days=STALE_DAYS):
+        raise CouldNotLookError(f"the newest advisory of {folder} is of {day}: pull it")
+    return found, f"by the advisories of {folder}, the newest of {day}"
 
 
 def asked_of_service(wanted: Sequence[Pin]) -> tuple[list[Fault], str]:

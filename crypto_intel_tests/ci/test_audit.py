@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -43,10 +44,13 @@ def test_every_pin_of_the_lock_is_asked_for(repo_root: Path) -> None:
     assert pins('Jinja2[i18n]==2.11 ; python_version < "4" \\\n    --hash=sha256:00') == [Pin("jinja2", "2.11")]
 
 
-def _clone(folder: Path, **told: str) -> Path:
+TODAY = f"{datetime.now(UTC):%Y-%m-%d}"
+
+
+def _clone(folder: Path, day: str = TODAY, **told: str) -> Path:
     """A clone of the advisory database with one advisory, about what the lock has in every version."""
     (folder / "vulns" / "polars").mkdir(parents=True)
-    text = "id: PYSEC-1\nmodified: '2026-01-02T00:00:00Z'\naffected:\n- ranges:\n  - type: ECOSYSTEM\n"
+    text = f"id: PYSEC-1\nmodified: '{day}T00:00:00Z'\naffected:\n- ranges:\n  - type: ECOSYSTEM\n"
     text += "    events: [{introduced: '0'}]\n" + "".join(f"{name}: '{value}'\n" for name, value in told.items())
     (folder / "vulns" / "polars" / "PYSEC-1.yaml").write_text(text)
     return folder
@@ -56,11 +60,16 @@ def test_a_fault_of_a_clone_is_told_by_package_and_fails(tmp_path: Path, capsys:
     assert audit.main(["--advisories", str(_clone(tmp_path))]) == FAULTS
     told = capsys.readouterr().out
     assert "PYSEC-1, not mended yet" in told
-    assert "1 known faults" in told and "the newest of 2026-01-02" in told
+    assert "1 known faults" in told and f"the newest of {TODAY}" in told
 
 
 def test_a_withdrawn_advisory_is_no_fault(tmp_path: Path) -> None:
     assert audit.main(["--advisories", str(_clone(tmp_path, withdrawn="2026-02-01"))]) == CLEAN
+
+
+def test_an_old_clone_that_names_no_fault_is_no_clean_bill(tmp_path: Path) -> None:
+    clone = _clone(tmp_path, day="2024-10-10", withdrawn="2024-10-10")
+    assert audit.main(["--advisories", str(clone)]) == NOT_LOOKED
 
 
 def test_a_folder_without_advisories_is_no_clean_bill(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
