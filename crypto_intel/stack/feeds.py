@@ -26,8 +26,11 @@ _WS_PATHS = {"binance": "", "kraken/v2": "/v2", "kraken/v1": ""}
 
 
 def producers(state: StackState) -> dict[str, tuple[str, ...]]:
-    """Names of the producers' parts and the feeds of each. A recording brings its own venues, and simulated news."""
-    trades = tuple(ws_paths(state)) if state.source == "replay" else TRADES
+    """Names of the producers' parts and the feeds of each. A recording brings its own venues, and simulated news.
+
+    On a simulated market only what the simulator speaks is started: another venue's producer would ask the real one.
+    """
+    trades = TRADES if state.source == "live" else tuple(ws_paths(state))
     polled = NEWS_FEEDS if state.source == "replay" else POLLED
     return {**{f"producer-{venue}": (venue,) for venue in trades}, "producer-pollers": polled}
 

@@ -224,8 +224,7 @@ def _simulated(state: StackState) -> dict[str, str]:
     own = {
         "CRYPTO_INTEL_CLOCK_URL": f"{rest}/sim/clock",
         **{f"CRYPTO_INTEL_{venue.upper()}__WS_URL": f"{ws}{path}" for venue, path in ws_paths(state).items()},
-        "CRYPTO_INTEL_BINANCE__REST_URL": rest,
-        "CRYPTO_INTEL_KRAKEN__REST_URL": rest,
+        **{f"CRYPTO_INTEL_{venue.upper()}__REST_URL": rest for venue in TRADES},
         "CRYPTO_INTEL_KRAKEN__REST_PER_S": "20",
         "CRYPTO_INTEL_COINGECKO__URL": rest,
         "CRYPTO_INTEL_ALPHAVANTAGE__URL": rest,

@@ -5,16 +5,17 @@ from __future__ import annotations
 import asyncio
 import signal
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 
+from crypto_intel.contracts.parts import TRADE_VENUES
 from crypto_intel.stack.errors import StackError
 
 
 def record(
     *,
-    venue: Annotated[Literal["binance", "kraken"], typer.Option(help="Whose WebSocket.")],
+    venue: Annotated[str, typer.Option(help=f"Whose WebSocket: {' or '.join(TRADE_VENUES)}.")],
     out: Annotated[Path, typer.Option(help="Folder for the recording; must hold none yet.")],
     symbols: Annotated[str | None, typer.Option(help="BTC-USDT,ETH-USDT; default: those of the producer.")] = None,
     seconds: Annotated[float | None, typer.Option(min=0, help="How long; default: until Ctrl-C.")] = None,

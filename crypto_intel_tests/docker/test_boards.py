@@ -104,14 +104,25 @@ def test_grafana_is_given_the_source_that_the_boards_name(repo_root: Path) -> No
     assert f"./grafana/boards:{boards['options']['path']}:ro" in compose
 
 
+def test_every_part_of_ours_is_watched_in_containers(prometheus: Path, repo_root: Path) -> None:
+    services = yaml.safe_load((repo_root / "docker" / "compose.yaml").read_text(encoding="utf-8"))["services"]
+    jobs = yaml.safe_load((prometheus / "prometheus.yml").read_text(encoding="utf-8"))["scrape_configs"]
+    watched = [target.split(":")[0] for job in jobs for target in job["static_configs"][0]["targets"]]
+    ours = {name for name, service in services.items() if service["image"].startswith("crypto-intel/")}
+    # What Dagster tells is read by the exporter; the simulator and Spark's daemons are nobody's data.
+    quiet = {"prepare", "simulator", "spark-master", "spark-worker"} | {name for name in ours if "dagster" in name}
+    assert sorted(watched) == sorted((ours - quiet) | {"s3"})
+
+
 def test_the_laptop_is_watched_on_the_stacks_own_ports(prometheus: Path) -> None:
+    from crypto_intel.contracts.parts import TRADE_VENUES
     from crypto_intel.stack.settings import Ports
 
     ports = Ports()
     jobs = yaml.safe_load((prometheus / "laptop.yml").read_text(encoding="utf-8"))["scrape_configs"]
     watched = {job["job_name"]: [int(t.split(":")[1]) for t in job["static_configs"][0]["targets"]] for job in jobs}
     assert watched == {
-        "producers": [ports.metrics_binance, ports.metrics_kraken, ports.metrics_pollers],
+        "producers": [getattr(ports, f"metrics_{name}") for name in (*TRADE_VENUES, "pollers")],
         "streaming": [ports.metrics],
         "api": [ports.metrics_api],
         "dashboard": [ports.dashboard],

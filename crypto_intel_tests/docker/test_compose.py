@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import yaml  # type: ignore[import-untyped]
 
+from crypto_intel.contracts.parts import VENUES
 from crypto_intel.stack.parts import STORES, Part, build_parts
 from crypto_intel_tests.crypto_intel.stack.samples import stack
 
@@ -154,7 +155,8 @@ def test_a_demo_is_told_the_simulators_addresses_as_the_laptop_is(docker: Path, 
     folder, state, servers, settings = stack(tmp_path)
     own = environment(state, folder, servers, settings, {})
     told = dict(re.findall(r"^(\w+)=(.*)$", (docker / "demo.env").read_text(encoding="utf-8"), re.MULTILINE))
-    shared = {name for name in own if re.search("BINANCE|KRAKEN|COINGECKO|ALPHA|RSS|NEWSAPI|FRED|CLOCK|SOURCE", name)}
+    venues = "|".join(venue.upper() for venue in VENUES)
+    shared = {name for name in own if re.search(f"{venues}|CLOCK|SOURCE", name)}
     assert told.keys() == shared
     for name, value in told.items():
         local = own[name].replace(f"127.0.0.1:{state.ports['simulator_rest']}", "simulator:9080")

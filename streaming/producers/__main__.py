@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 
 import stamina
 import structlog
@@ -19,9 +19,7 @@ from streaming.errors import FatalError
 from streaming.log import configure_log
 from streaming.producers.pollers import SOURCES, run_pollers
 from streaming.producers.settings import ProducerSettings
-from streaming.producers.trades import run_binance, run_kraken
-
-FEEDS: dict[str, Callable[[ProducerSettings], Awaitable[None]]] = {"binance": run_binance, "kraken": run_kraken}
+from streaming.producers.trades import MAKERS, run_trades
 
 log = structlog.get_logger(__name__)
 
@@ -41,16 +39,16 @@ async def _until_signalled(producer: Awaitable[None]) -> None:
 def main() -> int:
     """Exit code 0 after a signal, 1 when going on would lose data, 2 for a wrong name."""
     names = list(dict.fromkeys(sys.argv[1:]))
-    is_feed = len(names) == 1 and names[0] in FEEDS
+    is_feed = len(names) == 1 and names[0] in MAKERS
     if not names or not (is_feed or set(names) <= set(SOURCES)):
-        usage = f"{{{','.join(FEEDS)}}} | {{{','.join(SOURCES)}}} ..."
+        usage = f"{{{','.join(MAKERS)}}} | {{{','.join(SOURCES)}}} ..."
         sys.stderr.write(f"usage: python -m streaming.producers {usage}\n")
         return 2
     settings = ProducerSettings()
     configure_log(json=settings.log_json)
     stamina.instrumentation.set_on_retry_hooks([])  # what fails is told by feed status and log, once each
     try:
-        uvloop.run(_until_signalled(FEEDS[names[0]](settings) if is_feed else run_pollers(settings, names)))
+        uvloop.run(_until_signalled(run_trades(settings, names[0]) if is_feed else run_pollers(settings, names)))
     except FatalError as error:
         log.error("producer stops", reason=str(error))
         return 1

@@ -1,9 +1,9 @@
-"""Puts a venue's trade feed together and runs it: Binance, Kraken."""
+"""Puts a venue's trade feed together and runs it; which venues there are stands in MAKERS."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 import structlog
@@ -48,42 +48,43 @@ class Maker:
     key: SecretStr | None = None
 
 
-def maker_of(settings: ProducerSettings, name: str) -> Maker:
-    """The parts of the venue of that name, with its settings."""
-    if name == binance.VENUE:
-        own = settings.binance
-        streams = binance.STREAMS if own.quotes else binance.STREAMS[:1]
-        return Maker(
-            name,
-            own,
-            own.rest_url,
-            BinanceRest,
-            lambda markets: Binance(own.ws_url, markets, streams),
-            "X-MBX-APIKEY",
-            own.api_key,
-        )
-    wanted = settings.kraken
-    channels = kraken.CHANNELS if wanted.quotes else kraken.CHANNELS[:1]
+def _binance(settings: ProducerSettings) -> Maker:
+    own = settings.binance
+    streams = binance.STREAMS if own.quotes else binance.STREAMS[:1]
     return Maker(
-        name,
-        wanted,
-        wanted.rest_url,
-        lambda http: KrakenRest(http, RateLimit(max(int(wanted.rest_per_s), 1), max(1 / wanted.rest_per_s, 1.0))),
-        lambda markets: Kraken(wanted.ws_url, markets, channels),
+        binance.VENUE,
+        own,
+        own.rest_url,
+        BinanceRest,
+        lambda markets: Binance(own.ws_url, markets, streams),
+        "X-MBX-APIKEY",
+        own.api_key,
     )
 
 
-async def run_binance(settings: ProducerSettings) -> None:
-    """Stream Binance's trades and quotes until cancelled; after a recording's end, wait to be cancelled."""
-    await _run(settings, binance.VENUE)
+def _kraken(settings: ProducerSettings) -> Maker:
+    own = settings.kraken
+    channels = kraken.CHANNELS if own.quotes else kraken.CHANNELS[:1]
+    return Maker(
+        kraken.VENUE,
+        own,
+        own.rest_url,
+        lambda http: KrakenRest(http, RateLimit(max(int(own.rest_per_s), 1), max(1 / own.rest_per_s, 1.0))),
+        lambda markets: Kraken(own.ws_url, markets, channels),
+    )
 
 
-async def run_kraken(settings: ProducerSettings) -> None:
-    """Stream Kraken's trades and quotes until cancelled; after a recording's end, wait to be cancelled."""
-    await _run(settings, kraken.VENUE)
+MAKERS: Mapping[str, Callable[[ProducerSettings], Maker]] = {binance.VENUE: _binance, kraken.VENUE: _kraken}
+"""How the parts of each venue are made, by its name."""
 
 
-async def _run(settings: ProducerSettings, name: str) -> None:
+def maker_of(settings: ProducerSettings, name: str) -> Maker:
+    """The parts of the venue of that name, with its settings."""
+    return MAKERS[name](settings)
+
+
+async def run_trades(settings: ProducerSettings, name: str) -> None:
+    """Stream a venue's trades and quotes until cancelled; after a recording's end, wait to be cancelled."""
     maker = maker_of(settings, name)
     coins = Coins(name, maker.options.markets, settings.postgres_dsn, settings.coins_look_s)
 
