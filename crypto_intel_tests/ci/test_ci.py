@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,13 @@ def test_the_version_is_the_same_wherever_it_stands(repo_root: Path) -> None:
     images = re.findall(r"image: crypto-intel/\w+:(\S+)", (repo_root / "docker" / "compose.yaml").read_text())
     assert set(images) == {own}
     assert f"## {own}" in (repo_root / "CHANGELOG.md").read_text(encoding="utf-8")
+
+
+def test_a_tag_on_this_commit_names_its_version(repo_root: Path) -> None:
+    command = ["git", "-C", str(repo_root), "tag", "--points-at", "HEAD"]
+    listed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    tags = [tag for tag in listed.split() if re.fullmatch(r"v\d.*", tag)]
+    assert tags in ([], [f"v{version('crypto-intel')}"])
 
 
 def test_files_that_the_contributing_guide_names_are_there(repo_root: Path) -> None:
