@@ -22,7 +22,8 @@ import httpx
 import msgspec
 from pydantic import SecretStr
 
-from crypto_intel.checks.factories import STREAM_CHECKS, Readers
+from crypto_intel.checks.factories import Readers
+from crypto_intel.checks.streams import STREAM_CHECKS
 from crypto_intel.contracts.macro import SERIES_IDS
 from crypto_intel.contracts.settings import Settings
 from crypto_intel.contracts.tables import BRONZE_TRADES

@@ -15,8 +15,9 @@ import dagster as dg
 import msgspec
 import polars as pl
 
-from crypto_intel.automation.jobs import day_job, hour_job
-from crypto_intel.checks.factories import STREAM_CHECKS, Readers
+from crypto_intel.automation.jobs import day_job, hour_job, macro_job
+from crypto_intel.checks.factories import Readers
+from crypto_intel.checks.streams import STREAM_CHECKS
 from crypto_intel.contracts.derived import GOLD_BARS_1H, SILVER_QUARANTINE
 from crypto_intel.contracts.settings import Settings
 from crypto_intel.contracts.tables import BRONZE_FEED_STATUS, BRONZE_TRADES, MACRO_FRED_OBSERVATIONS
@@ -42,6 +43,7 @@ from crypto_intel.operations.observing import (
     observe_topics,
     with_rate,
 )
+from crypto_intel.operations.watching import kept, watch
 from crypto_intel.resources.fred import Fred
 from crypto_intel.resources.kafka import KafkaOffsets
 from crypto_intel.resources.lake import Lake
@@ -53,7 +55,13 @@ MAX_HOURS_A_TICK = 24
 """Hours requested at once; a long backlog is worked off a day at a time, so that the queue stays readable."""
 
 MACRO_PATIENCE = timedelta(minutes=2)
-"""How long (wall clock) a closed hour waits for the first macro load, which the enrichment reads."""
+"""How long (wall clock) a closed hour waits for the first macro load to begin, which the enrichment reads: without it
+the hour would be final without macro values, and would have to be made twice."""
+
+_UNDER_WAY = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED]
+
+BREAK = timedelta(minutes=3)
+"""Three looks at the checks that were missed: the platform begins anew, and what it may owe for a while is no fault."""
 
 CLOCK_OVERLAP = timedelta(minutes=2)
 """How far behind the known clocks heartbeats are read again: partitions of a topic are not equally far."""
@@ -79,7 +87,7 @@ def hour_closed_sensor(context: dg.SensorEvaluationContext, lake: Lake, fred: Fr
     closed = closed_hours(
         hours, trades=cursor.trades, news=cursor.news, partitions=Settings().kafka.partitions, now=now
     )[:MAX_HOURS_A_TICK]
-    if closed and _waits_for_macro(lake, fred, cursor, now):
+    if closed and _waits_for_macro(context, lake, fred, cursor, now):
         return dg.SensorResult(skip_reason="closed, waiting for the first macro load", cursor=_encode(cursor))
     if not closed:
         reason = f"{len(hours)} hours with trades, none closed yet" if hours else "no trades since the last hour"
@@ -101,8 +109,13 @@ def _read_clocks(lake: Lake, cursor: HourCursor) -> None:
     cursor.news = advance_clocks(cursor.news, read_clocks(status, topics.news))
 
 
-def _waits_for_macro(lake: Lake, fred: Fred, cursor: HourCursor, now: datetime) -> bool:
+def _waits_for_macro(
+    context: dg.SensorEvaluationContext, lake: Lake, fred: Fred, cursor: HourCursor, now: datetime
+) -> bool:
+    # Once the load runs, the hour may stand in the queue: one heavy run at a time, so it comes right behind.
     if not fred.is_configured() or lake.open(MACRO_FRED_OBSERVATIONS) is not None:
+        return False
+    if context.instance.get_runs(dg.RunsFilter(job_name=macro_job.name, statuses=_UNDER_WAY), limit=1):
         return False
     cursor.waiting_since = cursor.waiting_since or now
     return now - cursor.waiting_since < MACRO_PATIENCE
@@ -163,16 +176,19 @@ def observe_streams_sensor(
 @dg.sensor(minimum_interval_seconds=60, default_status=dg.DefaultSensorStatus.RUNNING)
 def stream_checks_sensor(context: dg.SensorEvaluationContext, lake: Lake, postgres: Postgres) -> dg.SensorResult:
     """Judges the checks of streamed tables and of freshness, which no run would otherwise evaluate."""
-    readers = Readers(lake, postgres)
+    readers = Readers(lake.glance(), postgres)
+    watched = watch(context.cursor, BREAK)
     evaluations = []
     for check in STREAM_CHECKS:
         try:
-            evaluations.append(check.evaluation(readers))
+            evaluation = check.evaluation(readers, watched.lasted())
         except CryptoIntelError as error:
             context.log.warning(f"{check.key.to_user_string()} {check.name}: {error}")
+        else:
+            evaluations += [evaluation] if evaluation else []
     failed = [f"{e.asset_key.to_user_string()}: {e.check_name}" for e in evaluations if not e.passed]
     reason = f"{len(evaluations)} checks" + (f", failed: {', '.join(failed)}" if failed else ", all passed")
-    return dg.SensorResult(asset_events=evaluations, skip_reason=reason)
+    return dg.SensorResult(asset_events=evaluations, skip_reason=reason, cursor=kept(watched))
 
 
 @dg.sensor(minimum_interval_seconds=15, default_status=dg.DefaultSensorStatus.RUNNING)

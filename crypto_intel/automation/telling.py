@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 import msgspec
@@ -15,9 +15,13 @@ from crypto_intel.core.errors import CryptoIntelError
 from crypto_intel.core.incidents import Condition, check_condition, stream_conditions
 from crypto_intel.operations.incidents import REPORTS, tell
 from crypto_intel.operations.notifying import NoticeCursor, observation, plan, send_due
+from crypto_intel.operations.watching import kept, watch
 from crypto_intel.resources.channels import Channels
 from crypto_intel.resources.lake import Lake
 from crypto_intel.resources.postgres import Postgres
+
+BREAK = timedelta(seconds=45)
+"""Three looks for incidents that were missed: what was reported meanwhile, nobody has seen."""
 
 
 @dg.sensor(minimum_interval_seconds=5, default_status=dg.DefaultSensorStatus.RUNNING)
@@ -45,16 +49,17 @@ def incidents_sensor(context: dg.SensorEvaluationContext, postgres: Postgres, la
     """Raises a data incident for each query that is silent or behind and each check that failed; ends those gone."""
     if not postgres.is_configured():
         return dg.SensorResult(skip_reason="CRYPTO_INTEL_POSTGRES_DSN is not set: nowhere to tell incidents")
-    now = datetime.now(UTC)
-    platform = lake.platform_time() or now
     try:
         with postgres.connect() as connection:
+            watched = watch(context.cursor, BREAK)
             reports = connection.cursor(row_factory=dict_row).execute(REPORTS).fetchall()
-            conditions = [*stream_conditions(reports, now), *failed_checks(context)]
-            raised, resolved = tell(connection, conditions, now=now, platform=platform)
-    except CryptoIntelError as error:
+            conditions = [*stream_conditions(reports, watched), *failed_checks(context)]
+            now = datetime.now(UTC)
+            raised, resolved = tell(connection, conditions, now=now, platform=lake.platform_time() or now)
+    except CryptoIntelError as error:  # no look: the cursor stays, and the watch may break
         return dg.SensorResult(skip_reason=str(error))
-    return dg.SensorResult(skip_reason=f"{len(conditions)} conditions: {raised} raised, {resolved} resolved")
+    told = f"{len(conditions)} conditions: {raised} raised, {resolved} resolved"
+    return dg.SensorResult(skip_reason=told, cursor=kept(watched))
 
 
 def failed_checks(context: dg.SensorEvaluationContext) -> Iterator[Condition]:

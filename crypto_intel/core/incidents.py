@@ -15,6 +15,7 @@ from typing import Any
 from crypto_intel.contracts.events import Alert
 from crypto_intel.contracts.rules import INCIDENT, PLATFORM, Severity
 from crypto_intel.contracts.settings import Source
+from crypto_intel.core.watch import Watch
 
 EVERYTHING = "*"
 """Stands where market alerts have their symbol."""
@@ -30,7 +31,10 @@ LAG_BOUND_RECORDS = 100_000
 
 @dataclass(frozen=True)
 class Condition:
-    """Something that is wrong now. `key` stays the same while it is."""
+    """Something that is wrong now, or may be: `is_certain` once it was watched for long enough.
+
+    `key` stays the same while it lasts.
+    """
 
     key: str
     value: float
@@ -38,20 +42,25 @@ class Condition:
     unit: str
     text: str
     severity: Severity = "critical"
+    is_certain: bool = True
 
 
-def stream_conditions(reports: Sequence[Mapping[str, Any]], now: datetime) -> Iterator[Condition]:
+def stream_conditions(reports: Sequence[Mapping[str, Any]], watch: Watch) -> Iterator[Condition]:
     """Of rows of ops.stream_progress: query, updated_at, lag_records, lag_s.
 
+    A query is silent for certain when it was watched for SILENT_AFTER and said nothing: the last report of a platform
+    that was stopped is old because nobody was there.
+
     Args:
-        now: wall clock.
+        watch: of the reports, by wall clock.
     """
     for report in reports:
-        query, silent = report["query"], now - report["updated_at"]
+        query, silent = report["query"], watch.looked_at - report["updated_at"]
         if silent >= SILENT_AFTER:
             seconds = silent.total_seconds()
             text = f"the streaming query {query} has reported nothing for {seconds:.0f} s"
-            yield Condition(f"silent:{query}", seconds, SILENT_AFTER.total_seconds(), "s", text)
+            bound, is_certain = SILENT_AFTER.total_seconds(), watch.lasted() >= SILENT_AFTER
+            yield Condition(f"silent:{query}", seconds, bound, "s", text, is_certain=is_certain)
         elif (report["lag_records"] or 0) >= LAG_BOUND_RECORDS:
             records = float(report["lag_records"])
             text = f"the streaming query {query} is {records:,.0f} records behind"

@@ -40,14 +40,15 @@ WHERE a.rule = 'data_incident' AND a.resolved_at IS NULL AND a.evidence::jsonb #
 def tell(
     connection: Connection, conditions: Sequence[Condition], *, now: datetime, platform: datetime
 ) -> tuple[int, int]:
-    """Raise what is new and resolve what is gone; how many of each.
+    """Raise what is new and certain, and resolve what is gone; how many of each.
 
     Args:
+        conditions: what is not certain is neither raised nor gone.
         now: wall clock.
         platform: platform clock.
     """
     known = {_key(evidence): alert_id for alert_id, evidence in connection.execute(_OPEN, (PLATFORM,)).fetchall()}
-    new = [condition for condition in conditions if condition.key not in known]
+    new = [condition for condition in conditions if condition.is_certain and condition.key not in known]
     source = Settings().source
     insert_alerts(connection, [incident(one, source=source, began_at=now, platform=platform) for one in new])
     gone = [alert_id for key, alert_id in known.items() if key not in {condition.key for condition in conditions}]

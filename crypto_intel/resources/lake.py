@@ -17,6 +17,7 @@ from dagster_deltalake.config import ClientConfig
 from deltalake import DeltaTable
 from deltalake.exceptions import TableNotFoundError
 from filelock import FileLock
+from pydantic import PrivateAttr
 
 from crypto_intel.contracts.columns import Table
 from crypto_intel.contracts.tables import BRONZE_FEED_STATUS
@@ -89,14 +90,22 @@ class Lake(dg.ConfigurableResource):  # type: ignore[type-arg]
     def facts(self, table: Table) -> TableFacts | None:
         """What the table's log says of it, without reading its rows; None while nobody has written it."""
         delta = self.open(table)
-        return None if delta is None else _facts(delta, table)
+        return None if delta is None else _facts(delta.version(), self._files(table, delta), table)
 
     def time_spans(self, table: Table) -> pl.DataFrame:
         """Oldest and newest value of the table's time column in each of its files, from its log: `oldest`, `newest`."""
         delta = self.open(table)
         if delta is None:
             return pl.DataFrame(schema={"oldest": UTC_US, "newest": UTC_US})
-        return _spans(delta, table)
+        return _spans(self._files(table, delta), table)
+
+    def _files(self, table: Table, delta: DeltaTable) -> pl.DataFrame:  # a glance keeps them
+        # A row a file, from the table's log: size, rows, partition, statistics.
+        return pl.DataFrame(delta.get_add_actions(flatten=True))
+
+    def glance(self) -> Lake:
+        """This lake for the time of one look: each table's log is read once, and the table stays as it was then."""
+        return _Glance(root=self.root)
 
     def platform_time(self) -> datetime | None:
         """The platform clock as the lake knows it: the newest sign of life of any feed; None before the first."""
@@ -117,19 +126,34 @@ class Lake(dg.ConfigurableResource):  # type: ignore[type-arg]
         return FileLock(path.parent / f".{path.name}.lock", timeout=LOCK_TIMEOUT_S)
 
 
-def _facts(delta: DeltaTable, table: Table) -> TableFacts:
-    files = pl.DataFrame(delta.get_add_actions(flatten=True))
+class _Glance(Lake):
+    _opened: dict[Table, DeltaTable | None] = PrivateAttr(default_factory=dict)
+    _listed: dict[Table, pl.DataFrame] = PrivateAttr(default_factory=dict)
+
+    def open(self, table: Table, version: int | None = None) -> DeltaTable | None:
+        if version is not None:
+            return super().open(table, version)
+        if table not in self._opened:
+            self._opened[table] = super().open(table)
+        return self._opened[table]
+
+    def _files(self, table: Table, delta: DeltaTable) -> pl.DataFrame:
+        if table not in self._listed:
+            self._listed[table] = super()._files(table, delta)
+        return self._listed[table]
+
+
+def _facts(version: int, files: pl.DataFrame, table: Table) -> TableFacts:
     return TableFacts(
-        version=delta.version(),
+        version=version,
         rows=int(files["num_records"].sum()),
         files=files.height,
         size_bytes=int(files["size_bytes"].sum()),
-        newest=_spans(delta, table)["newest"].max(),  # type: ignore[arg-type]
+        newest=_spans(files, table)["newest"].max(),  # type: ignore[arg-type]
     )
 
 
-def _spans(delta: DeltaTable, table: Table) -> pl.DataFrame:
-    files = pl.DataFrame(delta.get_add_actions(flatten=True))
+def _spans(files: pl.DataFrame, table: Table) -> pl.DataFrame:
     names = {"oldest": f"min.{table.time_column}", "newest": f"max.{table.time_column}"}
     # A table without rows has no statistics, and so no such columns.
     bounds = [

@@ -1,5 +1,5 @@
 """Checks of streamed tables and of freshness: a sensor judges them every minute, without a run."""
 
-from crypto_intel.checks.factories import STREAM_CHECKS
+from crypto_intel.checks.streams import STREAM_CHECKS
 
 stream_checks = [check.definition() for check in STREAM_CHECKS]

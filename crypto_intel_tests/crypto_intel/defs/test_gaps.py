@@ -7,7 +7,8 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from crypto_intel.checks.factories import STREAM_CHECKS, Outcome, Readers
+from crypto_intel.checks.factories import Outcome, Readers
+from crypto_intel.checks.streams import STREAM_CHECKS
 from crypto_intel.contracts.tables import BRONZE_FEED_STATUS, BRONZE_TRADES, SILVER_GAPS
 from crypto_intel.graph.specs import key_of
 from crypto_intel.resources.lake import Lake

@@ -11,7 +11,8 @@ import pytest
 import redis
 
 from crypto_intel.automation.streams import stream_checks_sensor
-from crypto_intel.checks.factories import STREAM_CHECKS, Outcome, Readers
+from crypto_intel.checks.factories import Outcome, Readers
+from crypto_intel.checks.streams import STREAM_CHECKS
 from crypto_intel.contracts.serving import BARS_1M, MARKET_ENRICHED
 from crypto_intel.contracts.tables import (
     BRONZE_FEED_STATUS,
@@ -26,6 +27,8 @@ from crypto_intel.core.frames import conform
 from crypto_intel.core.freshness import Freshness
 from crypto_intel.core.macro import parse_observations
 from crypto_intel.core.trades import distinct_trades
+from crypto_intel.core.watch import Watch
+from crypto_intel.operations import watching
 from crypto_intel.resources.lake import Lake
 from crypto_intel.resources.postgres import Postgres
 from crypto_intel.resources.publishing import upsert
@@ -183,19 +186,59 @@ def test_a_feed_without_a_heartbeat_is_dead_and_a_feed_that_ended_is_not(lake: L
     assert judge(lake, "bronze/feed_status", "feeds_alive").passed
 
 
+def test_a_feed_that_has_been_silent_for_long_is_still_dead(lake: Lake, lake_path: Path, own_postgres_dsn: str) -> None:
+    postgres, now = Postgres(dsn=own_postgres_dsn), datetime.now(UTC)
+    lakes.append(lake_path, BRONZE_FEED_STATUS, lakes.heartbeats(H22, H22, taken_at=now))
+    with postgres.connect() as connection:
+        connection.cursor().executemany(
+            "INSERT INTO public.feeds VALUES (%s, 'heartbeat', %s, '', %s, 'sim')",
+            [
+                ("kraken", "alive", H22 - timedelta(hours=3)),
+                ("rss", "ended", H22 - timedelta(hours=3)),
+                ("newsapi", "alive", H22 - timedelta(days=2)),  # switched off
+            ],
+        )
+    found = judge(lake, "bronze/feed_status", "feeds_alive", postgres)
+    assert not found.passed
+    assert set(found.metadata["by_feed"].value) == {"binance/0", "binance/1", "binance/2", "kraken"}
+    assert found.metadata["silent_s"] == 3 * 3600
+
+
 def test_freshness_has_no_opinion_before_there_is_a_clock() -> None:
     assert Freshness(None, None, MINUTE).is_fresh
     assert not Freshness(None, H22, MINUTE).is_fresh
     assert Freshness(H22 + MINUTE, H22, MINUTE).is_fresh  # a venue's clock that runs ahead of ours
 
 
+def test_a_platform_that_begins_anew_owes_nothing_for_as_long_as_the_bound(lake: Lake, lake_path: Path) -> None:
+    lakes.append(lake_path, BRONZE_TRADES, [lakes.trade(1, H22)])
+    clock_at(lake_path, H22 + 60 * MINUTE)  # the first heartbeats after an hour's pause
+    (check,) = [one for one in STREAM_CHECKS if (one.key.path, one.name) == (["bronze", "trades"], "freshness")]
+    readers = Readers(lake, Postgres())
+    assert check.evaluation(readers, timedelta(seconds=44)) is None
+    late = check.evaluation(readers, timedelta(seconds=45))
+    assert late is not None and not late.passed
+    clock_at(lake_path, H22 + 0.5 * MINUTE)
+    lakes.append(lake_path, BRONZE_TRADES, [lakes.trade(2, H22 + 60 * MINUTE)])
+    whole = check.evaluation(readers, timedelta(0))
+    assert whole is not None and whole.passed
+
+
+def test_every_check_that_time_alone_can_fail_is_patient_with_a_platform_that_begins_anew() -> None:
+    by_time = {"freshness", "feeds_alive", "no_gap_stays_open", "cache_agrees"}
+    assert {check.name for check in STREAM_CHECKS if check.patience} == by_time
+
+
 def test_the_sensor_reports_every_check_it_can_judge_and_names_the_failed(
-    lake: Lake, lake_path: Path, instance: dg.DagsterInstance
+    lake: Lake, lake_path: Path, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lakes.append(lake_path, BRONZE_TRADES, [lakes.trade(1, H22)])
     clock_at(lake_path, H22 + 3 * MINUTE)
     resources = {"lake": lake, "postgres": Postgres()}
-    result = stream_checks_sensor(dg.build_sensor_context(instance=instance, resources=resources))
+    now = datetime.now(UTC)
+    monkeypatch.setattr(watching, "began_at", lambda: now - timedelta(hours=1))
+    cursor = watching.kept(Watch(now - MINUTE, now))
+    result = stream_checks_sensor(dg.build_sensor_context(instance=instance, resources=resources, cursor=cursor))
     assert isinstance(result, dg.SensorResult)
     found = {
         (event.asset_key.to_user_string(), event.check_name): event.passed

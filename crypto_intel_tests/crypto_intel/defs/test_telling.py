@@ -11,8 +11,11 @@ import pytest
 from pydantic import SecretStr
 
 from crypto_intel.automation.telling import failed_checks, incidents_sensor, notices_sensor
-from crypto_intel.checks.factories import STREAM_CHECKS, Readers
+from crypto_intel.checks.factories import Readers
+from crypto_intel.checks.streams import STREAM_CHECKS
+from crypto_intel.core.watch import Watch
 from crypto_intel.definitions import build_defs
+from crypto_intel.operations import watching
 from crypto_intel.resources.lake import Lake
 from crypto_intel.resources.postgres import Postgres
 from crypto_intel_tests.crypto_intel.defs.conftest import Tick
@@ -92,15 +95,23 @@ def report(database: psycopg.Connection[Any], query: str, *, silent_s: int = 0, 
     )
 
 
+@pytest.fixture
+def watched(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Cursor of a sensor of this process that has looked every few seconds, for so long."""
+    now = datetime.now(UTC)
+    monkeypatch.setattr(watching, "began_at", lambda: now - timedelta(hours=1))
+    return lambda seconds: watching.kept(Watch(now - timedelta(seconds=seconds), now))
+
+
 def test_a_query_that_is_silent_or_behind_is_an_incident_until_it_is_not(
-    tick: Tick, database: psycopg.Connection[Any], own_postgres_dsn: str
+    tick: Tick, database: psycopg.Connection[Any], own_postgres_dsn: str, watched: Any
 ) -> None:
-    postgres = Postgres(dsn=own_postgres_dsn)
+    postgres, cursor = Postgres(dsn=own_postgres_dsn), watched(600)
     report(database, "ingest")
     report(database, "live", silent_s=300)
     report(database, "publish", lag=200_000)
-    assert "2 raised" in str(tick(incidents_sensor, postgres=postgres).skip_reason)
-    assert "0 raised, 0 resolved" in str(tick(incidents_sensor, postgres=postgres).skip_reason)
+    assert "2 raised" in str(tick(incidents_sensor, cursor, postgres=postgres).skip_reason)
+    assert "0 raised, 0 resolved" in str(tick(incidents_sensor, cursor, postgres=postgres).skip_reason)
     told = database.execute(
         "SELECT rule, severity, venue, symbol, message, state FROM alerts ORDER BY message"
     ).fetchall()
@@ -111,11 +122,36 @@ def test_a_query_that_is_silent_or_behind_is_an_incident_until_it_is_not(
     assert waiting == (2,)  # the topic gets them as the stream's own
 
     report(database, "live")
-    assert "1 resolved" in str(tick(incidents_sensor, postgres=postgres).skip_reason)
+    assert "1 resolved" in str(tick(incidents_sensor, cursor, postgres=postgres).skip_reason)
     report(database, "live", silent_s=300)  # another silence is another incident
-    assert "1 raised" in str(tick(incidents_sensor, postgres=postgres).skip_reason)
+    assert "1 raised" in str(tick(incidents_sensor, cursor, postgres=postgres).skip_reason)
     states = database.execute("SELECT state FROM alerts WHERE message LIKE '%live%' ORDER BY state").fetchall()
     assert states == [("open",), ("resolved",)]
+
+
+def test_a_platform_that_was_stopped_is_not_silent(
+    tick: Tick, database: psycopg.Connection[Any], own_postgres_dsn: str, watched: Any
+) -> None:
+    postgres = Postgres(dsn=own_postgres_dsn)
+    report(database, "live", silent_s=3600)
+
+    def look(cursor: str | None) -> str:
+        return str(tick(incidents_sensor, cursor, postgres=postgres).skip_reason)
+
+    assert "1 conditions: 0 raised" in look(None)  # a new data folder, or a lost cursor
+    away = watching.kept(Watch(datetime.now(UTC) - timedelta(hours=2), datetime.now(UTC) - timedelta(hours=1)))
+    assert "1 conditions: 0 raised" in look(away)  # the last look was before the pause
+    assert "1 conditions: 0 raised" in look(watched(90))
+    assert "1 conditions: 1 raised" in look(watched(121))  # it has not come back: found its bound later, no more
+    assert "1 conditions: 0 raised, 0 resolved" in look(None)  # a new watcher knows too little to end it
+    report(database, "live")
+    assert "0 conditions: 0 raised, 1 resolved" in look(None)
+
+
+def test_a_look_that_finds_no_database_is_no_look(tick: Tick, watched: Any) -> None:
+    away = tick(incidents_sensor, watched(600), postgres=Postgres(dsn="postgresql://nobody@127.0.0.1:9/none"))
+    assert "does not answer" in str(away.skip_reason)
+    assert away.cursor is None  # Dagster keeps the one before
 
 
 def test_a_silent_feed_that_is_heard_again_is_resolved(
