@@ -15,7 +15,8 @@ import polars as pl
 
 from crypto_intel.automation.jobs import hour_job, repair_job, verdicts_job
 from crypto_intel.contracts.tables import GOLD_BARS_1M, SILVER_LATE_ARRIVALS
-from crypto_intel.core.hours import HOUR_FORMAT, LateCursor, event_hour, hours_spanned, hours_to_rebuild
+from crypto_intel.core.hours import HOUR_FORMAT, LateCursor, event_hour, hour_start, hours_spanned, hours_to_rebuild
+from crypto_intel.operations.repairs import is_repaired
 from crypto_intel.resources.lake import Lake
 
 REACH = timedelta(days=2)
@@ -50,6 +51,7 @@ SENSORS = [late_trades_sensor, repaired_minutes_sensor, verdicts_sensor]
 
 
 def _requests(context: dg.SensorEvaluationContext, lake: Lake, why: str, *, of_made: bool) -> dg.SensorResult:
+    lake = lake.glance()
     clock = lake.platform_time()
     if clock is None:
         return dg.SensorResult(skip_reason="no heartbeat yet: the platform clock is unknown")
@@ -57,7 +59,7 @@ def _requests(context: dg.SensorEvaluationContext, lake: Lake, why: str, *, of_m
     made = {event_hour(hour) for hour in hours_spanned(lake.time_spans(GOLD_BARS_1M))}
     wanted: Collection[str] = made if of_made else late.keys() - made
     cursor = msgspec.json.decode(context.cursor, type=LateCursor) if context.cursor else LateCursor()
-    rebuild, cursor = hours_to_rebuild(late, wanted, cursor)
+    rebuild, cursor = hours_to_rebuild(late, wanted, cursor, lambda hour: is_repaired(lake, hour_start(hour)))
     requests = [
         dg.RunRequest(
             run_key=f"{hour}/{why}/{count}", partition_key=hour, tags={"crypto_intel/why": f"{count} late trades"}

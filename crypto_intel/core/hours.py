@@ -7,7 +7,7 @@ Kafka is in the lake. What belongs here: the decision. What does not: reading ta
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, date, datetime, timedelta
 
 import msgspec
@@ -189,7 +189,10 @@ class LateCursor(msgspec.Struct):
 
 
 def hours_to_rebuild(
-    late: Mapping[str, int], made: Collection[str], cursor: LateCursor
+    late: Mapping[str, int],
+    made: Collection[str],
+    cursor: LateCursor,
+    is_whole: Callable[[str], bool] = lambda _hour: False,
 ) -> tuple[dict[str, int], LateCursor]:
     """Hours that were made before trades of theirs came, with how many came; and the cursor behind this look.
 
@@ -199,12 +202,14 @@ def hours_to_rebuild(
         late: late trades of recent hours, by the hour's key.
         made: keys of the hours that are made; what is late for another is in its first run.
         cursor: of the look before; is not changed.
+        is_whole: whether all that an hour waits for is known to be here, so that no second look is needed; asked only
+            of hours that have something new.
     """
     done = {hour: count for hour, count in cursor.done.items() if hour in late}
     rebuild: dict[str, int] = {}
     for hour, count in late.items():
         if hour not in made:
             done[hour] = count
-        elif count > done.get(hour, 0) and cursor.seen.get(hour) == count:
+        elif count > done.get(hour, 0) and (cursor.seen.get(hour) == count or is_whole(hour)):
             rebuild[hour] = done[hour] = count
     return rebuild, LateCursor(dict(late), done)

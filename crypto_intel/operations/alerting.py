@@ -46,15 +46,15 @@ def new_alerts(
         NotConfigured, TransientError: PostgreSQL is not named, or does not answer.
     """
     since = cursor.raised_at - OVERLAP if cursor.raised_at else datetime(1970, 1, 1, tzinfo=UTC)
-    known = set(cursor.recent) | _reported_lately(instance)
     names = sql.SQL(", ").join(sql.Identifier(name) for name in ALERTS.column_names)
     query = sql.SQL(
         "SELECT {} FROM public.alerts WHERE raised_at >= %s AND NOT alert_id = ANY(%s) "
         "ORDER BY raised_at, alert_id LIMIT %s"
     ).format(names)
     with postgres.connect() as connection, connection.cursor(row_factory=dict_row) as rows:
-        found = rows.execute(query, (since, sorted(known), MAX_ALERTS_A_TICK)).fetchall()
-    return found, _advance(cursor, found)
+        found = rows.execute(query, (since, sorted(cursor.recent), MAX_ALERTS_A_TICK)).fetchall()
+    reported = _reported_lately(instance) if found else set()
+    return [row for row in found if row["alert_id"] not in reported], _advance(cursor, found)
 
 
 def _advance(cursor: AlertCursor, found: list[dict[str, Any]]) -> AlertCursor:

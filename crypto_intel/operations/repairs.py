@@ -11,7 +11,9 @@ from datetime import datetime
 import polars as pl
 
 from crypto_intel.contracts.derived import GOLD_REPAIRED_BARS_1M
+from crypto_intel.contracts.events import GAP_STATUSES
 from crypto_intel.contracts.tables import (
+    BRONZE_FEED_STATUS,
     BRONZE_TRADES,
     SILVER_BARS_1M,
     SILVER_GAPS,
@@ -20,6 +22,7 @@ from crypto_intel.contracts.tables import (
 from crypto_intel.core.compare import EXACT
 from crypto_intel.core.completeness import with_unrecoverable
 from crypto_intel.core.frames import conform, empty_frame
+from crypto_intel.core.gaps import fold
 from crypto_intel.core.hours import HOUR, event_hour
 from crypto_intel.core.trades import distinct_trades
 from crypto_intel.operations.batch import feed_around, losses_since, trades_before
@@ -55,6 +58,19 @@ def _fold(lake: Lake, hour: datetime, markets: pl.DataFrame) -> pl.DataFrame:
     before = trades_before(lake, hour).join(markets, on=_MARKET, how="semi")
     bars = batch_bars(trades, feed_around(lake, hour), start=hour, end=hour + HOUR, before=before)
     return with_unrecoverable(bars, before, losses_since(lake, hour))
+
+
+def is_repaired(lake: Lake, hour: datetime) -> bool:
+    """Gaps were found since the hour began, and none of them is open: what repairs were to bring is told to be here.
+
+    Args:
+        hour: its start.
+    """
+    told = lake.scan(BRONZE_FEED_STATUS).filter(
+        pl.col("event_date") >= hour.date(), pl.col("status").is_in(GAP_STATUSES), pl.col("received_at") >= hour
+    )
+    ledger = fold(told.collect())
+    return not ledger.is_empty() and "open" not in ledger["state"]
 
 
 def proof(lake: Lake, ledger: pl.DataFrame, hour: datetime) -> pl.DataFrame:

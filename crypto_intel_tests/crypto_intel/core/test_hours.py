@@ -148,6 +148,22 @@ def test_an_hour_that_was_made_is_rebuilt_once_its_late_trades_have_stopped_comi
     assert more == {} and hours_to_rebuild({"2024-08-08-22": 6}, made, cursor)[0] == {"2024-08-08-22": 6}
 
 
+def test_an_hour_whose_gaps_are_all_told_to_be_repaired_needs_no_second_look() -> None:
+    made, late = {"2024-08-08-22", "2024-08-08-23"}, {"2024-08-08-22": 3, "2024-08-08-23": 4}
+    asked: list[str] = []
+
+    def is_whole(hour: str) -> bool:
+        asked.append(hour)
+        return hour == "2024-08-08-22"
+
+    first, cursor = hours_to_rebuild(late, made, LateCursor(), is_whole)
+    assert first == {"2024-08-08-22": 3}
+    second, cursor = hours_to_rebuild(late, made, cursor, is_whole)
+    assert second == {"2024-08-08-23": 4}  # as many as the look before
+    assert hours_to_rebuild(late, made, cursor, is_whole)[0] == {}
+    assert asked == ["2024-08-08-22", "2024-08-08-23"]  # of what has something new, once
+
+
 def test_what_is_late_for_an_hour_that_is_not_made_is_in_its_first_run() -> None:
     _, cursor = hours_to_rebuild({"2024-08-08-22": 3}, set(), LateCursor())
     assert hours_to_rebuild({"2024-08-08-22": 3}, {"2024-08-08-22"}, cursor)[0] == {}

@@ -126,7 +126,8 @@ def test_a_repair_in_a_running_hour_is_served_and_proven_and_its_alerts_are_judg
     assert first.run_requests == []
     repair(lake_path)
     second = tick(repaired_minutes_sensor, first.cursor)
-    (request,) = tick(repaired_minutes_sensor, second.cursor).run_requests or []
+    (request,) = second.run_requests or []
+    assert tick(repaired_minutes_sensor, second.cursor).run_requests == []
     assert tick(late_trades_sensor).run_requests == []  # of hours that are made
 
     result = graph.resolve_job_def("repaired_minutes").execute_in_process(partition_key=request.partition_key)
