@@ -1,12 +1,15 @@
 """Dagster's storages in PostgreSQL, with connections that are kept and planned partitions that are stored together.
 
-Dagster's own open a connection for each statement, milliseconds of two processes each, and note what is planned one by
-one: a run of 1,598 partitions begins a minute late. dagster.yaml names these classes; the tables are Dagster's.
+Dagster's own open a connection for each statement, milliseconds of two processes each, look for their tables whenever
+an instance is made, which a code server does for each tick of a sensor, and note what is planned one by one: a run of
+1,598 partitions begins a minute late. dagster.yaml names these classes; the tables are Dagster's.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from functools import cache
 from typing import Any, Self
 
 import dagster as dg
@@ -14,41 +17,49 @@ from dagster._core.storage.event_log.schema import SqlEventLogStorageTable
 from dagster._serdes import ConfigurableClassData
 from dagster_postgres import PostgresEventLogStorage, PostgresRunStorage, PostgresScheduleStorage
 from dagster_postgres.utils import create_pg_engine, pg_url_from_config
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 
+KEPT = 2
 MOST_AT_ONCE = 20
-"""Connections of a storage in a process, for threads of the daemon; all but one are closed after use."""
+"""Connections of a process, for threads of the daemon and ticks of a code server; all but KEPT are closed after use."""
 
 RECYCLE_S = 300
 """A kept connection is no older than that."""
 
 
-class _Kept:
-    """Keeps a connection: a mixin before one of Dagster's storages. Each is tried before use, as servers start anew."""
+@cache
+def engine_of(url: str) -> Engine:
+    """The connections of this process, which all storages of its instances share; each is tried before use, as servers
+    start anew."""
+    return create_pg_engine(
+        url,
+        isolation_level="AUTOCOMMIT",
+        pool_size=KEPT,
+        max_overflow=MOST_AT_ONCE - KEPT,
+        pool_recycle=RECYCLE_S,
+        pool_pre_ping=True,
+    )
 
-    postgres_url: str
+
+_SEEN: set[tuple[type, str]] = set()
+"""Storages whose tables this process has found or made."""
+
+
+class _Kept:
+    """Shares the process's connections: a mixin before one of Dagster's storages."""
+
     _engine: Engine
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._engine = create_pg_engine(
-            self.postgres_url,
-            isolation_level="AUTOCOMMIT",
-            pool_size=1,
-            max_overflow=MOST_AT_ONCE - 1,
-            pool_recycle=RECYCLE_S,
-            pool_pre_ping=True,
-        )
+    def __init__(self, url: str, inst_data: ConfigurableClassData | None = None) -> None:
+        is_new = (type(self), url) not in _SEEN
+        super().__init__(url, should_autocreate_tables=is_new, inst_data=inst_data)  # type: ignore[call-arg]
+        _SEEN.add((type(self), url))
+        self._engine = engine_of(url)
 
     @classmethod
     def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]) -> Self:
         """The storage of a dagster.yaml; its config is that of Dagster's own."""
-        return cls(pg_url_from_config(config_value), inst_data=inst_data)
-
-    def dispose(self) -> None:
-        """Let the connection go: a code server makes an instance for each look of a sensor."""
-        self._engine.dispose()
-        super().dispose()  # type: ignore[misc]  # of the storage behind this mixin
+        return cls(pg_url_from_config(config_value), inst_data)
 
 
 class RunStorage(_Kept, PostgresRunStorage):
@@ -57,6 +68,20 @@ class RunStorage(_Kept, PostgresRunStorage):
 
 class ScheduleStorage(_Kept, PostgresScheduleStorage):
     """Ticks of sensors and schedules."""
+
+
+_FORGET_EXECUTIONS = text(
+    "DELETE FROM asset_check_executions WHERE run_id = '' AND evaluation_event_timestamp < :before "
+    "AND id NOT IN (SELECT max(id) FROM asset_check_executions GROUP BY asset_key, check_name)"
+)
+_FORGET_EVENTS = text("""
+WITH kept AS (
+  SELECT max(id) AS id FROM event_logs WHERE dagster_event_type = 'ASSET_OBSERVATION' GROUP BY asset_key
+  UNION SELECT evaluation_event_storage_id FROM asset_check_executions WHERE evaluation_event_storage_id IS NOT NULL
+)
+DELETE FROM event_logs WHERE run_id = '' AND timestamp < :before
+  AND dagster_event_type IN ('ASSET_OBSERVATION', 'ASSET_CHECK_EVALUATION') AND id NOT IN (SELECT id FROM kept)
+""")
 
 
 class EventLog(_Kept, PostgresEventLogStorage):
@@ -69,6 +94,23 @@ class EventLog(_Kept, PostgresEventLogStorage):
             self._store_planned(planned)
         if others := [event for event in events if not _is_planned(event)]:
             super().store_event_batch(others)
+
+    def forget(self, before: datetime) -> dict[str, int]:
+        """Delete what sensors have told without a run: observations, and evaluations of checks.
+
+        The newest of each asset and check stays, as does all that a run told, and every alert.
+
+        Args:
+            before: in UTC; what is older goes.
+
+        Returns:
+            Rows by table.
+        """
+        at = {"before": before.astimezone(UTC).replace(tzinfo=None)}
+        with self.index_connection() as connection:
+            executions = connection.execute(_FORGET_EXECUTIONS, at).rowcount
+            events = connection.execute(_FORGET_EVENTS, at).rowcount
+        return {"asset_check_executions": executions, "event_logs": events}
 
     def _store_planned(self, events: Sequence[dg.EventLogEntry]) -> None:
         insert = self.prepare_insert_event_batch(events).returning(SqlEventLogStorageTable.c.id)

@@ -1,27 +1,37 @@
-"""Served rows that are older than people want them; how old they may get stands in ops.retention."""
+"""Served rows that are older than people want them; how old they may get stands in ops.retention.
 
+So too what Dagster was told by sensors: some 150,000 observations a day, which nobody looks at after a week.
+"""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import dagster as dg
 
 from crypto_intel.graph.specs import OWNERS
+from crypto_intel.resources.dagster_storage import EventLog
 from crypto_intel.resources.postgres import Postgres
-from crypto_intel.resources.retention import apply_retention
+from crypto_intel.resources.retention import Dropped, apply_retention
+
+TOLD_WITHOUT_A_RUN = timedelta(days=7)
+"""How long (wall clock) Dagster keeps observations and evaluations that no run made. The newest of each stay."""
 
 
 @dg.asset(
     key=["publish", "retention"],
     group_name="publish",
-    description="Drops served rows that are older than ops.retention says, counted from the newest event.",
+    description="Drops served rows that are older than ops.retention says, counted from the newest event; and what "
+    "sensors told Dagster more than a week ago, but for the newest of each asset and check.",
     kinds={"postgres", "supabase"},
     owners=OWNERS,
     tags={"layer": "publish", "mode": "batch"},
     code_version="1",
 )
-def retention(postgres: Postgres) -> dg.MaterializeResult[Any]:
-    """Whole parts where a table has them, rows elsewhere; the lake keeps everything."""
+def retention(context: dg.AssetExecutionContext, postgres: Postgres) -> dg.MaterializeResult[Any]:
+    """Whole parts where a table has them, rows elsewhere; the lake keeps everything, Dagster its runs and alerts."""
     with postgres.connect() as connection:
-        dropped = apply_retention(connection)
+        dropped = [*apply_retention(connection), *_forgotten(context.instance)]
     columns = [
         dg.TableColumn("table"),
         dg.TableColumn("cutoff"),
@@ -39,3 +49,11 @@ def retention(postgres: Postgres) -> dg.MaterializeResult[Any]:
             "rows_dropped": sum(d.rows for d in dropped),
         }
     )
+
+
+def _forgotten(instance: dg.DagsterInstance) -> Iterator[Dropped]:
+    # Of the stack's own storage; another instance's is another's to keep.
+    storage, cutoff = instance.event_log_storage, datetime.now(UTC) - TOLD_WITHOUT_A_RUN
+    if isinstance(storage, EventLog):
+        for table, rows in storage.forget(cutoff).items():
+            yield Dropped(f"dagster.{table}", cutoff, parts=0, rows=rows)

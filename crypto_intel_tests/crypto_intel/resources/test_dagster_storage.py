@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 import psycopg
@@ -13,12 +14,15 @@ import sqlalchemy as sa
 import yaml
 from dagster._core.storage.partition_status_cache import AssetPartitionStatus
 
+from crypto_intel.resources.dagster_storage import EventLog
 from crypto_intel.stack import dagster_home
 from crypto_intel.stack.postgres import ensure_database
 
 pytestmark = pytest.mark.stack
 
 YEARS = dg.StaticPartitionsDefinition([str(year) for year in range(1900, 2000)])
+NOW = datetime.now(UTC)
+ERROR = dg.AssetCheckSeverity.ERROR
 STORED = ("ASSET_MATERIALIZATION_PLANNED", "ASSET_MATERIALIZATION", "ASSET_CHECK_EVALUATION_PLANNED")
 
 
@@ -77,7 +81,12 @@ def run_all_years(instance: dg.DagsterInstance) -> list[tuple[str, str | None]]:
     status = instance.get_status_by_partition(observations.key, list(YEARS.get_partition_keys()), YEARS)
     assert status is not None
     assert set(status.values()) == {AssetPartitionStatus.MATERIALIZED}
-    events = [entry.get_dagster_event() for entry in instance.all_logs(run.run_id) if entry.is_dagster_event]
+    return stored(instance, run.run_id)
+
+
+def stored(instance: dg.DagsterInstance, run_id: str) -> list[tuple[str, str | None]]:
+    """What of STORED is in the log of a run."""
+    events = [entry.get_dagster_event() for entry in instance.all_logs(run_id) if entry.is_dagster_event]
     return sorted((e.event_type_value, e.partition or "") for e in events if e.event_type_value in STORED)
 
 
@@ -93,6 +102,35 @@ def test_a_run_of_many_partitions_is_stored_as_dagster_does_with_far_less(
     assert many["statements"] - few["statements"] > 200  # of three for each of 100 planned partitions
     assert few["connections"] < 10
     assert many["connections"] > 200
+
+
+def test_what_sensors_told_is_forgotten_but_for_the_newest(
+    postgres_dsn: str, own: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dsn = ensure_database(postgres_dsn, "storage_forget")
+    with instance_on(dsn, own, monkeypatch) as (instance, _):
+        kept = run_all_years(instance)
+        for number in range(3):
+            for name in ("trades", "news"):
+                instance.report_runless_asset_event(dg.AssetObservation(name, tags={"version": str(number)}))
+            evaluation = dg.AssetCheckEvaluation(
+                asset_key=observations.key, check_name="holds", passed=False, metadata={}, severity=ERROR
+            )
+            instance.report_runless_asset_event(evaluation)
+            instance.report_runless_asset_event(dg.AssetMaterialization("alert"))
+        storage = instance.event_log_storage
+        assert isinstance(storage, EventLog)
+        assert storage.forget(NOW - timedelta(days=1)) == {"asset_check_executions": 0, "event_logs": 0}
+        forgotten = {"asset_check_executions": 2, "event_logs": 6}  # 2 of 3 of two assets and a check
+        assert storage.forget(NOW + timedelta(days=1)) == forgotten
+        left = {name: instance.fetch_observations(dg.AssetKey(name), limit=9).records for name in ("trades", "news")}
+        assert [record.asset_observation.tags for found in left.values() for record in found] == [{"version": "2"}] * 2  # type: ignore[union-attr]
+        key = dg.AssetCheckKey(observations.key, "holds")
+        latest = storage.get_latest_asset_check_execution_by_key([key])[key]
+        assert latest.status.value == "FAILED"
+        assert len(instance.fetch_materializations(dg.AssetKey("alert"), limit=9).records) == 3
+        (run,) = instance.get_runs()
+        assert stored(instance, run.run_id) == kept
 
 
 def test_a_server_that_started_anew_costs_no_statement(
