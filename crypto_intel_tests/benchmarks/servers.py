@@ -28,6 +28,7 @@ class Servers:
     redis_url: str
     java_home: Path
     jars: Jars
+    postgres_pid: int = 0
 
     def topics(self) -> Topics:
         """The platform's topics under names of their own, created."""
@@ -76,4 +77,4 @@ def servers(folder: Path) -> Iterator[Servers]:
     with broker.start() as kafka, database.start() as postgres, cache.start() as valkey:
         for server in (kafka, postgres, valkey):
             server.wait_until_ready()
-        yield Servers(folder, broker.bootstrap, database.dsn, cache.url, home, jars)
+        yield Servers(folder, broker.bootstrap, database.dsn, cache.url, home, jars, postgres.pid)
