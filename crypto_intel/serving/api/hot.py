@@ -3,10 +3,12 @@
 Guarantee: an answer is at most `keep_s` old, and is given to nobody who may not read it: who asks is checked and
 counted for each request, kept answer or not. Only reads of market data are kept, which are the same for every reader;
 what people change themselves (alerts, settings) is never. Bounds: `MAX_BYTES` in all; the oldest answers go first.
+Who asks for an answer that is being made waits for it: an answer that has become old is made once, not once a reader.
 """
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Collection, Iterable
@@ -60,6 +62,7 @@ class HotAnswers:
         self._keep_s = keep_s
         self._kept: OrderedDict[_Key, Answer] = OrderedDict()
         self._bytes = 0
+        self._making: dict[_Key, tuple[float, asyncio.Task[Answer]]] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -73,16 +76,30 @@ class HotAnswers:
             await answer_to(request, error)(scope, receive, send)
             return
         key = _key(scope, request.headers)
-        answer = self._find(key)
-        if answer is None:
-            answer = await self._make(scope, receive)
-            self._keep(key, answer)
+        answer = self._find(key) or await self._made(key, scope, receive)
         scope["route"] = answer.route
         await _give(answer, request, send)
 
     def _find(self, key: _Key) -> Answer | None:
         answer = self._kept.get(key)
         return answer if answer and time.monotonic() - answer.made_at < self._keep_s else None
+
+    async def _made(self, key: _Key, scope: Scope, receive: Receive) -> Answer:
+        began, task = self._making.get(key, (0.0, None))
+        if task is None or time.monotonic() - began >= self._keep_s:
+            task = asyncio.create_task(self._make_and_keep(key, scope, receive))
+            self._making[key] = (time.monotonic(), task)
+        # Shielded: one reader that goes away takes the answer from nobody else.
+        return await asyncio.shield(task)
+
+    async def _make_and_keep(self, key: _Key, scope: Scope, receive: Receive) -> Answer:
+        try:
+            answer = await self._make(scope, receive)
+            self._keep(key, answer)
+            return answer
+        finally:
+            if self._making.get(key, (0.0, None))[1] is asyncio.current_task():
+                del self._making[key]
 
     async def _make(self, scope: Scope, receive: Receive) -> Answer:
         # The whole answer, whatever the caller has already: the next one may have nothing.

@@ -82,7 +82,7 @@ def _json(page: Page) -> bytes:
 
 @lru_cache(maxsize=64)  # of the columns of our queries, which are some twenty
 def _struct(names: tuple[str, ...]) -> type[msgspec.Struct]:
-    return msgspec.defstruct("Row", list(names))
+    return msgspec.defstruct("Row", list(names), gc=False)  # rows are no part of a cycle
 
 
 def _table(kind: Format) -> Callable[[Page], bytes]:

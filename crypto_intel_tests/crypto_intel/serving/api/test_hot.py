@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
+from http.client import HTTPConnection, HTTPResponse
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 import psycopg
@@ -94,3 +97,30 @@ def test_errors_are_not_kept(kept_api: str) -> None:
     for _ in range(2):
         answer = httpx.get(f"{kept_api}/bars?symbol=btc")
         assert (answer.status_code, answer.headers["content-type"]) == (422, "application/problem+json")
+
+
+def test_readers_who_come_together_have_it_made_once(api_dsn: str, data_dir: Path) -> None:
+    asking = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    with (
+        served(settings(api_dsn, data_dir, open_reads=True, keep_s=4)) as address,
+        psycopg.connect(api_dsn) as holding,
+        psycopg.connect(api_dsn, autocommit=True) as watching,
+    ):
+        holding.execute("LOCK TABLE public.bars_1m IN ACCESS EXCLUSIVE MODE")
+        place = urlsplit(address)
+        readers = [HTTPConnection(place.netloc, timeout=10) for _ in range(20)]
+        for reader in readers:
+            reader.request("GET", f"{place.path}/bars?symbol=BTC-USDT&limit=7")  # sent; nobody has an answer yet
+        deadline = time.monotonic() + 4
+        while watching.execute(asking).fetchone() == (0,):
+            assert time.monotonic() < deadline, "nobody asks the database"
+        for _ in range(2):  # what comes later is answered: so the server has taken all of them in
+            httpx.get(f"{address}/health/live").raise_for_status()
+        assert watching.execute(asking).fetchone() == (1,)
+        holding.rollback()
+        found = [(answer.status, len(json.loads(answer.read())["data"])) for answer in map(_answer, readers)]
+    assert found == [(200, 7)] * 20
+
+
+def _answer(reader: HTTPConnection) -> HTTPResponse:
+    return reader.getresponse()
