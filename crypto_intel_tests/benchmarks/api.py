@@ -3,7 +3,8 @@
 `make load-api`, or `python -m crypto_intel_tests.benchmarks.api --seconds 30`. It starts its own PostgreSQL, Redis and
 API on free ports, fills them, and prints what readers saw. `--against FOLDER` starts the API of another checkout over
 the same rows and asks both in turns, so that a change is measured in one run. The load comes from the same machine, so
-it says what a laptop gives; how much of the CPU each side took is printed with the figures.
+it says what a laptop gives; how much of the CPU each side took and waited for, what others took, and how long answers
+took by the API's own clock are printed with the figures (api_seen.py).
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ import asyncio
 import csv
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import psutil
 import psycopg
 from pydantic import SecretStr
 from websockets.asyncio.client import connect
@@ -32,20 +33,24 @@ from crypto_intel.serving.queries import alerts, bars, macro, markets, news, tru
 from crypto_intel.serving.queries.query import MAX_ROWS, Query
 from crypto_intel_tests.benchmarks.api_ground import Ground, ground
 from crypto_intel_tests.benchmarks.api_locust import PER_USER_S
+from crypto_intel_tests.benchmarks.api_seen import Clock, Used, clocks, machine_busy_s, watch
 
 ROUNDS = 2
 """Of each API, in turns: what else the machine does meets both."""
 
 PAGE_READS = 15
+GOAL_S = 0.05
 
 
 @dataclass(frozen=True)
 class RestRun:
-    """One round of REST: locust's rows (the last one for all), and CPU seconds by whom."""
+    """One round of REST: locust's rows (the last one for all), who used and waited for CPU, the API's own clock."""
 
     name: str
     rows: list[dict[str, str]]
-    cpu_s: dict[str, float]
+    used: dict[str, Used]
+    others_cores: float
+    clocks: dict[str, Clock]
 
     @property
     def total(self) -> dict[str, str]:
@@ -62,17 +67,17 @@ def load_rest(at: Ground, name: str, rate: float, seconds: int) -> RestRun:
         "--host", at.apis[name], "--users", str(users), "--spawn-rate", str(users), "--run-time", f"{seconds}s",
         "--csv", str(prefix), "--only-summary", "--loglevel", "WARNING", "--reset-stats",
     ]  # fmt: skip
-    before = {"api": at.cpu_s(name), "postgres": at.cpu_s("postgres"), "load generator": _children_s()}
-    subprocess.run(command, env={**os.environ, "LOAD_KEY": at.key}, check=False, capture_output=True)
-    after = {"api": at.cpu_s(name), "postgres": at.cpu_s("postgres"), "load generator": _children_s()}
+    servers = {"api": name, "postgres": "postgres"}
+    before = {who: at.used(server) for who, server in servers.items()}
+    clocks_before, busy, began = clocks(at.metrics[name]), machine_busy_s(), time.monotonic()
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    generator = watch(psutil.Popen(command, env={**os.environ, "LOAD_KEY": at.key}, **quiet))
+    used = {who: at.used(server) - before[who] for who, server in servers.items()} | {"load generator": generator}
+    others_s = machine_busy_s() - busy - sum(one.cpu_s for one in used.values())
+    own = {route: clock - clocks_before.get(route, Clock()) for route, clock in clocks(at.metrics[name]).items()}
     with Path(f"{prefix}_stats.csv").open() as file:
         rows = list(csv.DictReader(file))
-    return RestRun(name, rows, {who: after[who] - before[who] for who in before})
-
-
-def _children_s() -> float:
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
+    return RestRun(name, rows, used, others_s / (time.monotonic() - began), own)
 
 
 async def load_live(url: str, dsn: str, key: str, *, clients: int, rate: float, seconds: float) -> list[float]:
@@ -184,7 +189,8 @@ def main() -> None:
             for api in checkouts
         }  # fmt: skip
         pages = time_pages(at.dsn)
-    say(_rest_table(runs))
+    for table in (_rest_table, _inside_table, _cpu_table):
+        say(table(runs))
     say(_live_lines(live, chosen.clients * 10 * chosen.seconds))
     say(_pages_table(pages))
 
@@ -201,11 +207,30 @@ def _rest_table(runs: list[RestRun]) -> str:
                 f"{float(row['Requests/s']):.1f}",
             ]
             lines.append("| " + " | ".join([*told, row["50%"], row["95%"], row["99%"]]) + " |")
-    lines += ["", "| api | CPU ms a request: api | postgres | load generator |", "|---" * 4 + "|"]
+    return "\n".join(lines) + "\n"
+
+
+def _inside_table(runs: list[RestRun]) -> str:
+    lines = ["| api | by the API's own clock | requests | p50 ms | p99 ms | within 50 ms |", "|---" * 6 + "|"]
+    for run in runs:
+        found = {route: clock for route, clock in run.clocks.items() if clock.requests}
+        every = {"all": sum(found.values(), start=Clock())}
+        for route, clock in ({**found, **every} if len(runs) == 1 else every).items():
+            p50, p99 = (clock.quantile_ms(share) for share in (0.5, 0.99))
+            told = f"{clock.requests:.0f} | {p50:.1f} | {p99:.1f} | {clock.within_pct(GOAL_S):.2f} %"
+            lines.append(f"| {run.name} | {route} | {told} |")
+    return "\n".join(lines) + "\n"
+
+
+def _cpu_table(runs: list[RestRun]) -> str:
+    lines = [
+        "| api | CPU ms a request, and ms it waited for a core: api | postgres | load generator | cores others used |",
+        "|---" * 5 + "|",
+    ]
     for run in runs:
         count = max(1, int(run.total["Request Count"]))
-        parts = [f"{1000 * used / count:.2f}" for used in run.cpu_s.values()]
-        lines.append("| " + " | ".join([run.name, *parts]) + " |")
+        parts = [f"{1000 * u.cpu_s / count:.2f}, {1000 * u.waited_s / count:.2f}" for u in run.used.values()]
+        lines.append("| " + " | ".join([run.name, *parts, f"{run.others_cores:.2f}"]) + " |")
     return "\n".join(lines) + "\n"
 
 

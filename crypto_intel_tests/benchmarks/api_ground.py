@@ -21,6 +21,7 @@ from crypto_intel.stack.ports import free_port
 from crypto_intel.stack.postgres import PostgresServer, migrate
 from crypto_intel.stack.valkey import ValkeyServer
 from crypto_intel_tests.benchmarks.api_locust import SYMBOLS
+from crypto_intel_tests.benchmarks.api_seen import Used, used_by
 
 _BARS = """
 INSERT INTO public.bars_1m
@@ -53,23 +54,19 @@ SELECT 'a' || n, 'wire', 'https://wire.example/' || n, 'Bitcoin moves ' || n, 's
 
 @dataclass
 class Ground:
-    """What runs. `apis` are addresses by name, `key` is good for all of them."""
+    """What runs. `apis` are addresses by name, `metrics` their pages of figures; `key` is good for all of them."""
 
     folder: Path
     dsn: str
     redis_url: str
     key: str
     apis: dict[str, str] = field(default_factory=dict)
+    metrics: dict[str, str] = field(default_factory=dict)
     processes: dict[str, psutil.Process] = field(default_factory=dict)
 
-    def cpu_s(self, name: str) -> float:
-        """CPU seconds so far of an API, or of `postgres`, with their children."""
-        process = self.processes[name]
-        used = 0.0
-        for each in [process, *process.children(recursive=True)]:
-            times = each.cpu_times()
-            used += times.user + times.system
-        return used
+    def used(self, name: str) -> Used:
+        """So far by an API, or by `postgres`, with their children."""
+        return used_by(self.processes[name])
 
 
 @contextmanager
@@ -100,14 +97,16 @@ def ground(folder: Path, checkouts: dict[str, Path | None], workers: int = 1) ->
 
 def _start(found: Ground, name: str, checkout: Path | None, workers: int) -> subprocess.Popen[bytes]:
     port = free_port()
+    metrics = free_port({port})
     own = {"CRYPTO_INTEL_POSTGRES_DSN": found.dsn, "CRYPTO_INTEL_REDIS_URL": found.redis_url,
            "CRYPTO_INTEL_API__PORT": str(port), "CRYPTO_INTEL_DATA_DIR": str(found.folder),
-           "CRYPTO_INTEL_API__WORKERS": str(workers)}  # fmt: skip
+           "CRYPTO_INTEL_API__WORKERS": str(workers), "CRYPTO_INTEL_METRICS_PORT": str(metrics)}  # fmt: skip
     own |= {"CRYPTO_INTEL_API__ADMIN": "false"}  # several workers would have to share its sessions' secret
     # `-m` looks for modules in the working directory first: so another checkout serves with the same packages.
     command = [sys.executable, "-m", "crypto_intel.serving.api"]
     api = subprocess.Popen(command, env={**os.environ, **own}, cwd=checkout)
     found.apis[name] = f"http://127.0.0.1:{port}"
+    found.metrics[name] = f"http://127.0.0.1:{metrics}/metrics"
     found.processes[name] = psutil.Process(api.pid)
     return api
 
