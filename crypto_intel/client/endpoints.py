@@ -7,9 +7,10 @@ or a `Call` and hands it to `_frame`, `_object` or `_send`, which give a frame o
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 from typing import Generic, Literal, TypeVar
 
-from crypto_intel.client.requests import Ask, Call, Interval, Moment, listed
+from crypto_intel.client.requests import Ask, Call, Interval, Moment, listed, text
 
 FrameT = TypeVar("FrameT")
 ObjectT = TypeVar("ObjectT")
@@ -162,6 +163,28 @@ class Endpoints(ABC, Generic[FrameT, ObjectT]):
     def lineage(self, alert_id: str) -> ObjectT:
         """Where an alert comes from: enriched rows, bars, Kafka records."""
         return self._object(Call(f"/lineage/{alert_id}"))
+
+    def predictions(
+        self,
+        *,
+        model: str | None = None,
+        symbol: str | None = None,
+        start: Moment | None = None,
+        end: Moment | None = None,
+        rows: int | None = None,
+    ) -> FrameT:
+        """One's own predictions beside what became true; needs the scope `predictions`."""
+        return self._frame(listed("/predictions", rows, model=model, symbol=symbol, start=start, end=end))
+
+    def predict(self, predictions: Sequence[Mapping[str, object]]) -> ObjectT:
+        """Keep predictions before they can be known, at most 50; needs the scope `predictions`.
+
+        Args:
+            predictions: each with model, venue, symbol, measure (price, return_pct or up_probability), value and
+                target_at, the end of a minute to come.
+        """
+        rows = [{**row, "target_at": text(row["target_at"])} for row in predictions]
+        return self._object(Call("/predictions", "POST", body={"predictions": rows}))
 
     def health(self) -> ObjectT:
         """How the platform is."""

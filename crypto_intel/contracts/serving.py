@@ -29,6 +29,7 @@ from crypto_intel.contracts.tables import (
 
 SOURCES = ("sim", "replay", "live")
 FEED_STATES = ("connected", "disconnected", "alive", "polled", "failing", "ended")
+MEASURES = ("price", "return_pct", "up_probability")
 ALERT_STATES = ("open", "acknowledged", "resolved", "closed")
 """In order: a person looks at it; what it told of has ended, as the platform sees it; a person has settled it."""
 
@@ -205,6 +206,25 @@ COINS = ServedTable(
     "changed_at",
 )
 
+PREDICTIONS = ServedTable(
+    "predictions",
+    "What users' models predicted: written once, dated by the database and never back, seen by its owner alone.",
+    (
+        _c("owner", "string", "Whose it is: key:<key id> or user:<subject of the token>."),
+        _c("predicted_at", "timestamp", "Platform clock when it was taken in: the newest trade's time, never ahead of "
+           "the clock on the wall."),
+        _c("model", "string", "Model and its version, as the owner names them."),
+        *_MARKET,
+        _c("measure", "string", "What the value is: price, in quote; return_pct, 100 x (price then / price when "
+           "predicted - 1); up_probability, 0..1, that the price is higher then.", allowed=MEASURES),
+        _c("target_at", "timestamp", "Moment that it is about (event time): the end of a minute, after predicted_at."),
+        _c("value", "double", "What was predicted, as measure says."),
+        _c("recorded_at", "timestamp", "Wall clock when it was taken in."),
+    ),
+    ("owner", "predicted_at", "model", "venue", "symbol", "measure", "target_at"),
+    "predicted_at",
+)  # fmt: skip
+
 SERVED: dict[str, ServedTable] = {
     table.name: table
     for table in (
@@ -229,4 +249,7 @@ SERVED: dict[str, ServedTable] = {
         COINS,
     )
 }
-"""Every served table by name."""
+"""Every table that the platform fills, by name."""
+
+OWNED: dict[str, ServedTable] = {PREDICTIONS.name: PREDICTIONS}
+"""Every table that users fill, by name: each sees rows of their own alone, and none can be rebuilt from the lake."""

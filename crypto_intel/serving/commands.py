@@ -20,6 +20,7 @@ class Scope(StrEnum):
 
     READ = "read"
     ALERTS = "alerts"
+    PREDICTIONS = "predictions"
     ADMIN = "admin"
 
 
@@ -32,7 +33,8 @@ DataDir = Annotated[
 def create(
     name: Annotated[str, typer.Argument(help="What or whom it is for.")],
     scope: Annotated[
-        list[str] | None, typer.Option(help="read (default), alerts: acknowledge and judge, admin. Repeatable.")
+        list[str] | None,
+        typer.Option(help="read (default), alerts: acknowledge and judge, predictions: keep them, admin. Repeatable."),
     ] = None,
     days: Annotated[int | None, typer.Option(min=1, max=3650, help="Until it expires; default: never.")] = None,
     rate: Annotated[int | None, typer.Option(min=1, help="Requests a minute, if not as the API is set.")] = None,

@@ -97,12 +97,25 @@ class AsyncDatabase:
             raise UnavailableError(type(error).__name__) from error
 
     @asynccontextmanager
-    async def administering(self, actor: str) -> AsyncIterator[psycopg.AsyncConnection[Row]]:
-        """A transaction that may change what people set, as the role ci_admin; ops.audit keeps who it was."""
+    async def acting(self, actor: str) -> AsyncIterator[psycopg.AsyncConnection[Row]]:
+        """As `writing`, for somebody: rules of rows that have an owner, and ops.audit, go by who it is."""
         async with self.writing() as connection:
-            await connection.execute(f"SET LOCAL ROLE {ADMIN_ROLE}".encode())
             await connection.execute("SELECT set_config('crypto_intel.actor', %s, true)", (actor,))
             yield connection
+
+    @asynccontextmanager
+    async def administering(self, actor: str) -> AsyncIterator[psycopg.AsyncConnection[Row]]:
+        """A transaction that may change what people set, as the role ci_admin; ops.audit keeps who it was."""
+        async with self.acting(actor) as connection:
+            await connection.execute(f"SET LOCAL ROLE {ADMIN_ROLE}".encode())
+            yield connection
+
+    async def own_page(self, query: Query, actor: str) -> Page:
+        """A page of rows that have an owner: of this one's alone, as the rules of the rows say."""
+        async with self.acting(actor) as connection:
+            cursor = connection.cursor(binary=True)
+            await cursor.execute(query.statement.encode(), query.params)
+            return page_of(query, await cursor.fetchall())
 
     async def _fetch(self, query: Query) -> list[Row]:
         async with self._pool.connection() as connection:

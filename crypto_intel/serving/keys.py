@@ -14,8 +14,9 @@ import psycopg
 from psycopg.rows import class_row
 from pydantic import SecretStr
 
-SCOPES = ("read", "alerts", "admin")
-"""read: every read. alerts: acknowledge and judge alerts. admin: both, and settings."""
+SCOPES = ("read", "alerts", "predictions", "admin")
+"""read: every read. alerts: acknowledge and judge alerts. predictions: keep predictions, and read one's own.
+admin: all of these, and settings."""
 
 PREFIX = "ci_"
 _SHAPE = re.compile(r"ci_([0-9a-f]{12})_([A-Za-z0-9_-]{43})")

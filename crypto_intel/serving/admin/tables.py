@@ -61,7 +61,7 @@ class Key(Base):
         Column("key_id", Text, primary_key=True, comment="Public part of the key."),
         Column("secret_sha256", LargeBinary, nullable=False),
         Column("name", Text, nullable=False, comment="What or whom it is for."),
-        Column("scopes", ARRAY(Text), nullable=False, comment="read, alerts, admin."),
+        Column("scopes", ARRAY(Text), nullable=False, comment="read, alerts, predictions, admin."),
         Column("rate_per_minute", Integer, comment="Requests a minute; empty: as the API is set."),
         Column("created_at", DateTime(timezone=True), default=func.now()),
         Column("expires_at", DateTime(timezone=True), comment="From then on it is refused; empty: never."),

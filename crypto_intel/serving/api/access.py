@@ -82,7 +82,7 @@ def credential_of(headers: Headers) -> str | None:
 
 
 def scope_of(annotation: Any) -> str:
-    """The scope that `Reader`, `Judge` or `Admin` asks for."""
+    """The scope that `Reader`, `Judge`, `Modeller` or `Admin` asks for."""
     return _SCOPES[get_args(annotation)[1].dependency]
 
 
@@ -109,4 +109,5 @@ def _names(caller: Caller) -> str:
 
 Reader = Annotated[Caller, Depends(_needs("read"))]
 Judge = Annotated[Caller, Depends(_needs("alerts"))]
+Modeller = Annotated[Caller, Depends(_needs("predictions"))]
 Admin = Annotated[Caller, Depends(_needs("admin"))]

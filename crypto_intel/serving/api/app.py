@@ -23,7 +23,7 @@ from crypto_intel.serving.api.hot import HotAnswers
 from crypto_intel.serving.api.limits import Limiter
 from crypto_intel.serving.api.live.hub import Hub
 from crypto_intel.serving.api.metrics import ApiMetrics, Count
-from crypto_intel.serving.api.routes import alerts, config, live, market, news, trust
+from crypto_intel.serving.api.routes import alerts, config, live, market, news, predictions, trust
 from crypto_intel.serving.database import AsyncDatabase
 from crypto_intel.serving.settings import ServingSettings
 
@@ -65,7 +65,7 @@ def create_app(settings: ServingSettings, metrics: ApiMetrics | None = None) -> 
         generate_unique_id_function=lambda route: route.name,
     )
     root = APIRouter(prefix=PREFIX)
-    for routes in (market, news, alerts, trust, config, live):
+    for routes in (market, news, alerts, predictions, trust, config, live):
         root.include_router(routes.router)
     app.include_router(root)
     add_docs(app, PREFIX)

@@ -164,4 +164,5 @@ def _caller_of(claims: dict[str, Any]) -> Caller:
     metadata = claims.get("app_metadata")
     given = metadata.get("crypto_intel_scopes", []) if isinstance(metadata, dict) else []
     extra = {scope for scope in given if scope in keys.SCOPES} if isinstance(given, list) else set()
-    return Caller(f"user:{subject[:100]}", frozenset({"read", "alerts"} | extra), expires_at=float(claims["exp"]))
+    scopes = frozenset({"read", "alerts", "predictions"} | extra)
+    return Caller(f"user:{subject[:100]}", scopes, expires_at=float(claims["exp"]))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import date, datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, create_model
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, create_model
 
 from crypto_intel.contracts.columns import Column
 from crypto_intel.contracts.parts import TRADE_VENUES
@@ -23,11 +23,12 @@ from crypto_intel.contracts.serving import (
     MARKET_ENRICHED,
 )
 from crypto_intel.contracts.symbols import SYMBOL_PATTERN
-from crypto_intel.serving.api.params import TABLE_PATTERN
+from crypto_intel.serving.api.params import TABLE_PATTERN, Measure, Model, SymbolName, Time, Venue
 from crypto_intel.serving.queries.alerts import ACTION_COLUMNS, ALERT_COLUMNS
 from crypto_intel.serving.queries.config import AUDIT_COLUMNS, RETENTION_COLUMNS
 from crypto_intel.serving.queries.macro import MACRO_COLUMNS, SERIES_COLUMNS
 from crypto_intel.serving.queries.markets import RANKING_COLUMNS, SYMBOL_COLUMNS
+from crypto_intel.serving.queries.predictions import PREDICTION_COLUMNS
 from crypto_intel.serving.queries.trust import COMPLETENESS_COLUMNS, FEED_COLUMNS, STREAM_COLUMNS
 
 _PYTHON: dict[str, Any] = {
@@ -103,7 +104,14 @@ Source = model_of("Source", FEEDS.columns, FEEDS.doc)
 Coin = model_of("Coin", COINS.columns, COINS.doc)
 Retention = model_of("Retention", RETENTION_COLUMNS, "How long a table's rows are kept.")
 Change = model_of("Change", AUDIT_COLUMNS, "A change of what people set.")
+Prediction = model_of("Prediction", PREDICTION_COLUMNS, "What a model predicted, and what became true.")
 Stream = model_of("Stream", STREAM_COLUMNS, "A streaming query's progress.")
+
+
+def _whole_minute(moment: datetime) -> datetime:
+    if moment.second or moment.microsecond:
+        raise ValueError("a whole minute")
+    return moment
 
 
 class Strict(BaseModel):
@@ -214,6 +222,33 @@ class Note(Strict):
     """A word to go with an acknowledgement."""
 
     note: str = Field(default="", max_length=1000, pattern=r"^[^\x00]*$", examples=["looking at it"])
+
+
+class NewPrediction(Strict):
+    """What a model says of a market's price at the end of a minute to come."""
+
+    model: Model
+    venue: Venue
+    symbol: SymbolName
+    measure: Measure = Field(examples=["return_pct"])
+    target_at: Annotated[Time, AfterValidator(_whole_minute)] = Field(
+        description="The end of a minute, after the platform clock."
+    )
+    value: float = Field(gt=-1e15, lt=1e15, allow_inf_nan=False, examples=[0.4])
+
+
+class NewPredictions(Strict):
+    """Predictions to keep: all of them or none."""
+
+    predictions: list[NewPrediction] = Field(min_length=1, max_length=50)
+
+
+class Kept(Strict):
+    """What was kept."""
+
+    kept: int
+    repeated: int = Field(description="Were here already, made at the same time of the platform clock.")
+    predicted_at: datetime | None = Field(description="How they are dated; null where all were here already.")
 
 
 class AlertDetail(Strict):

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from crypto_intel.contracts.rules import PLATFORM
-from crypto_intel.contracts.serving import ALERT_STATES
+from crypto_intel.contracts.serving import ALERT_STATES, MEASURES
 from crypto_intel.contracts.symbols import SYMBOL_PATTERN
 from crypto_intel.contracts.tables import GAP_STATES, VENUES
 from crypto_intel.serving.queries.bars import Interval
@@ -59,6 +59,10 @@ Asset = Annotated[str, Field(pattern=r"^[A-Z0-9]{1,15}$", description="Asset, e.
 Venue = Literal[VENUES]  # type: ignore[valid-type]
 AlertVenue = Literal[(*VENUES, PLATFORM)]  # type: ignore[valid-type]
 """Incidents of the platform itself have no market."""
+Measure = Literal[MEASURES]  # type: ignore[valid-type]
+Model = Annotated[
+    str, Field(pattern=r"^[A-Za-z0-9._-]{1,60}$", description="Model and its version.", examples=["gru-1.2"])
+]
 AlertId = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[\x20-\x7e]+$")]
 Limit = Annotated[int, Field(ge=1, le=MAX_ROWS, description="Rows of the page.")]
 Cursor = Annotated[
@@ -155,6 +159,16 @@ class AlertsParams(Paged):
     severity: Literal["info", "warning", "critical"] | None = None
     rule: Annotated[str, Field(pattern=r"^[a-z0-9_]{1,40}$")] | None = None
     limit: Limit = 100
+
+
+class PredictionsParams(Paged):
+    """Of /predictions."""
+
+    model: Model | None = None
+    symbol: SymbolName | None = None
+    venue: Venue | None = None
+    measure: Measure | None = None
+    limit: Limit = 500
 
 
 class GapsParams(Paged):

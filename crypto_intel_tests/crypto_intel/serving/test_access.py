@@ -10,7 +10,7 @@ import psycopg
 import pytest
 from psycopg import errors, sql
 
-from crypto_intel.contracts.serving import SERVED
+from crypto_intel.contracts.serving import OWNED, SERVED
 from crypto_intel.stack.postgres import ensure_database, migrate
 from crypto_intel_tests.streaming.sinks import rows as sample
 from streaming.sinks.upsert import upsert_frame
@@ -61,9 +61,9 @@ def test_row_level_security_is_on_for_everything_exposed(database: psycopg.Conne
     assert (without, views) == ([], [])
 
 
-@pytest.mark.parametrize("table", SERVED)
+@pytest.mark.parametrize("table", SERVED | OWNED)
 def test_anon_can_do_nothing(database: psycopg.Connection, table: str) -> None:
-    column = SERVED[table].column_names[0]
+    column = (SERVED | OWNED)[table].column_names[0]
     for statement in (
         f"SELECT * FROM public.{table}",
         f"INSERT INTO public.{table} DEFAULT VALUES",
@@ -165,5 +165,5 @@ def test_a_project_that_opens_public_by_default_stays_closed(project_dsn: str, f
             "SELECT p.proname FROM pg_proc p, (VALUES ('anon'), ('authenticated')) AS r(rolname) "
             "WHERE p.pronamespace = 'public'::regnamespace AND has_function_privilege(r.rolname, p.oid, 'EXECUTE')"
         ).fetchall()
-    assert set(open_to) == {(table, "authenticated", "SELECT") for table in SERVED}
+    assert set(open_to) == {(table, "authenticated", "SELECT") for table in SERVED | OWNED}
     assert callable_by == []

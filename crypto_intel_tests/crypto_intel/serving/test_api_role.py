@@ -9,17 +9,17 @@ import pytest
 from psycopg import errors
 from pydantic import SecretStr
 
-from crypto_intel.contracts.serving import SERVED
+from crypto_intel.contracts.serving import OWNED, SERVED
 from crypto_intel.serving import database as serving_database
 from crypto_intel.serving.database import Database, UnavailableError
-from crypto_intel.serving.queries import alerts, bars, config, macro, markets, news, trust
+from crypto_intel.serving.queries import alerts, bars, config, macro, markets, news, predictions, trust
 from crypto_intel.serving.queries.query import Query
 from crypto_intel_tests.streaming.sinks import rows as sample
 from streaming.sinks.postgres import PostgresSink
 
 pytestmark = pytest.mark.stack
 
-_WRITABLE = {("public", "alerts", "UPDATE"), ("ops", "alert_actions", "INSERT")}
+_WRITABLE = {("public", "alerts", "UPDATE"), ("public", "predictions", "INSERT"), ("ops", "alert_actions", "INSERT")}
 _READABLE_OF_OURS = {
     "alert_actions",
     "alert_feed",
@@ -49,7 +49,7 @@ def test_its_rights_are_these_and_no_others(connection: psycopg.Connection) -> N
     ).fetchall()
     assert {row for row in found if row[2] != "SELECT"} == _WRITABLE
     read = {(schema, name) for schema, name, right in found if right == "SELECT"}
-    assert {name for schema, name in read if schema == "public"} == set(SERVED)
+    assert {name for schema, name in read if schema == "public"} == {*SERVED, *OWNED}
     assert {name for schema, name in read if schema == "ops"} == _READABLE_OF_OURS
     callable_ = connection.execute(
         "SELECT proname FROM pg_proc WHERE pronamespace IN ('public'::regnamespace, 'ops'::regnamespace) "
@@ -93,6 +93,7 @@ _EVERY_QUERY = [
     alerts.alert("a"), alerts.alerts_after(0), alerts.newest_alerts(), alerts.actions("a"), alerts.enriched_of("a"),
     alerts.bars_of("a"), trust.gaps(trust.GapFilter(state="open")), trust.completeness(), trust.feeds(),
     trust.sources(), trust.streams(), trust.counts(), macro.series(), macro.observations("X", as_of=_START.date()),
+    predictions.predictions(predictions.PredictionFilter("gru-1", "BTC-USDT", start=_START)),
     config.coins(), config.retention(), config.audit(config.AuditFilter("public.coins", "key:1", _START, _END)),
 ]  # fmt: skip
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from crypto_intel.contracts.serving import SERVED, ServedTable
+from crypto_intel.contracts.serving import OWNED, SERVED, ServedTable
 from crypto_intel.contracts.tables import MACRO_SERIES, TABLES
 from crypto_intel.stack.postgres import ensure_database, migrate
 
@@ -26,7 +26,7 @@ WHERE i.indrelid = %s::regclass AND i.indisprimary
 """
 
 
-@pytest.mark.parametrize("table", SERVED.values(), ids=lambda table: table.name)
+@pytest.mark.parametrize("table", (SERVED | OWNED).values(), ids=lambda table: table.name)
 def test_a_served_table_is_what_its_contract_says(postgres_dsn: str, table: ServedTable) -> None:
     with psycopg.connect(postgres_dsn) as connection:
         connection.execute(
@@ -40,7 +40,7 @@ def test_a_served_table_is_what_its_contract_says(postgres_dsn: str, table: Serv
         assert comment == (table.doc,)
 
 
-@pytest.mark.parametrize("table", SERVED.values(), ids=lambda table: table.name)
+@pytest.mark.parametrize("table", (SERVED | OWNED).values(), ids=lambda table: table.name)
 def test_a_column_takes_the_allowed_words_only(postgres_dsn: str, table: ServedTable) -> None:
     with psycopg.connect(postgres_dsn) as connection:
         checks = connection.execute(
@@ -68,7 +68,7 @@ def test_every_table_of_public_is_in_the_contracts(postgres_dsn: str) -> None:
             "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace "
             "AND relkind IN ('r', 'v', 'm', 'p') AND relname !~ 'yoyo'"
         ).fetchall()
-    assert {name for (name,) in names} == set(SERVED)
+    assert {name for (name,) in names} == {*SERVED, *OWNED}
 
 
 def test_what_mirrors_the_lake_lacks_only_what_the_lake_alone_needs() -> None:
