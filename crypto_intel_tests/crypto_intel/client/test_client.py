@@ -89,7 +89,7 @@ def _asked(client: Any) -> dict[str, Any]:
 
 
 async def test_both_clients_give_the_same(api: str) -> None:
-    acts = {"health", "acknowledge", "close_alert", "judge", "track", "keep", "audit"}
+    acts = {"health", "acknowledge", "close_alert", "judge", "track", "keep", "audit", "predict", "predictions"}
     with CryptoIntel(_url(api)) as plain:
         expected = _asked(plain)
     async with AsyncCryptoIntel(_url(api)) as client:

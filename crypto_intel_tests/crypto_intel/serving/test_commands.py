@@ -33,4 +33,4 @@ def test_a_key_is_shown_once_listed_and_revoked(own_postgres_dsn: str) -> None:
 def test_a_scope_that_there_is_not_is_refused_with_those_there_are(own_postgres_dsn: str) -> None:
     answer = _keys(own_postgres_dsn, "create", "x", "--scope", "everything")
     assert answer.returncode == 1
-    assert "read, alerts, admin" in answer.stderr
+    assert "read, alerts, predictions, admin" in answer.stderr
