@@ -32,6 +32,7 @@ def macro_sensor(context: dg.SensorEvaluationContext, lake: Lake, fred: Fred) ->
     """Requests the series whose release came out since the last load, of the running year and the one before."""
     if not fred.is_configured():
         return dg.SensorResult(skip_reason=NOT_CONFIGURED)
+    lake = lake.glance()
     now = lake.platform_time()
     if now is None:
         return dg.SensorResult(skip_reason="no heartbeat yet: the platform clock is unknown")
@@ -51,6 +52,7 @@ def macro_calendar_sensor(context: dg.SensorEvaluationContext, lake: Lake, fred:
     """Requests the series' metadata and release days, behind the first observations and then once a week."""
     if not fred.is_configured():
         return dg.SensorResult(skip_reason=NOT_CONFIGURED)
+    lake = lake.glance()
     now = lake.platform_time()
     if now is None or lake.open(MACRO_FRED_OBSERVATIONS) is None:
         return dg.SensorResult(skip_reason="no observations yet")

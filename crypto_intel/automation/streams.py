@@ -79,7 +79,7 @@ class HourCursor(msgspec.Struct):
 @dg.sensor(job=hour_job, minimum_interval_seconds=15, default_status=dg.DefaultSensorStatus.RUNNING)
 def hour_closed_sensor(context: dg.SensorEvaluationContext, lake: Lake, fred: Fred) -> dg.SensorResult:
     """Requests the run of each hour that is closed and drained, once, by the feeds' own clocks."""
-    cursor = _decode(context.cursor, HourCursor)
+    cursor, lake = _decode(context.cursor, HourCursor), lake.glance()
     _read_clocks(lake, cursor)
     now = datetime.now(UTC)
     first = HOURLY.start.astimezone(UTC)
@@ -130,7 +130,7 @@ class DayCursor(msgspec.Struct):
 @dg.sensor(job=day_job, minimum_interval_seconds=60, default_status=dg.DefaultSensorStatus.RUNNING)
 def day_closed_sensor(context: dg.SensorEvaluationContext, lake: Lake) -> dg.SensorResult:
     """Requests the run of each UTC day that is over and whose hours are all made, once."""
-    cursor = _decode(context.cursor, DayCursor)
+    cursor, lake = _decode(context.cursor, DayCursor), lake.glance()
     now = lake.platform_time()
     if now is None:
         return dg.SensorResult(skip_reason="no heartbeat yet: the platform clock is unknown")
@@ -154,7 +154,7 @@ def observe_streams_sensor(
         lambda: observe_feeds(postgres),
         lambda: observe_topics(kafka),
         lambda: observe_jobs(postgres),
-        lambda: observe_tables(lake, tables),
+        lambda: observe_tables(lake.glance(), tables),
     ]
     seen: list[Observed] = []
     away: list[str] = []

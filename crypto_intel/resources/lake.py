@@ -104,8 +104,9 @@ class Lake(dg.ConfigurableResource):  # type: ignore[type-arg]
         return pl.DataFrame(delta.get_add_actions(flatten=True))
 
     def glance(self) -> Lake:
-        """This lake for the time of one look: each table's log is read once, and the table stays as it was then."""
-        return _Glance(root=self.root)
+        """This lake for the time of one look: the settings and each table's log are read once, and the table stays as
+        it was then."""
+        return _Glance(root=self.root_uri())
 
     def platform_time(self) -> datetime | None:
         """The platform clock as the lake knows it: the newest sign of life of any feed; None before the first."""
