@@ -25,10 +25,10 @@ pytestmark = pytest.mark.parametrize("venue", TRADE_VENUES)
 
 
 def test_its_producer_can_be_made_with_settings_of_its_own(venue: str) -> None:
+    assert venue in MAKERS
     settings = ProducerSettings()
     maker = maker_of(settings, venue)
     assert (maker.name, maker.options) == (venue, getattr(settings, venue))
-    assert set(MAKERS) == set(TRADE_VENUES)
 
 
 def test_its_messages_can_be_recorded(venue: str) -> None:
