@@ -8,6 +8,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 
+from crypto_intel.serving.api.guard import MAX_BODY
 from crypto_intel.serving.api.models import Problem, page_of
 from crypto_intel.serving.api.problems import MEDIA_TYPE
 
@@ -16,6 +17,7 @@ _PROBLEMS = {
     "401": "No credential, or none that is good.",
     "403": "The credential may not do this.",
     "404": "There is no such thing.",
+    "413": f"The body has more than {MAX_BODY} bytes.",
     "422": "A parameter does not fit; `errors` says which and what would.",
     "429": "Too many requests; Retry-After says when to go on.",
     "503": "The database does not answer now.",
@@ -63,7 +65,7 @@ def openapi(app: FastAPI) -> dict[str, Any]:
             if operation.get("security"):
                 problems_of = {s: {"description": d, "content": content} for s, d in _PROBLEMS.items()}
                 if "requestBody" not in operation:
-                    del problems_of["400"]
+                    del problems_of["400"], problems_of["413"]
                 answers.update(problems_of)
             operation["responses"] = dict(sorted(answers.items()))
     return document

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import date, datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, create_model
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, create_model
 
 from crypto_intel.contracts.columns import Column
 from crypto_intel.contracts.parts import TRADE_VENUES
@@ -108,6 +108,12 @@ Prediction = model_of("Prediction", PREDICTION_COLUMNS, "What a model predicted,
 Stream = model_of("Stream", STREAM_COLUMNS, "A streaming query's progress.")
 
 
+def _text(value: object) -> object:
+    if not isinstance(value, str):
+        raise ValueError("ISO 8601, such as 2026-11-20T12:00:00Z")
+    return value
+
+
 def _whole_minute(moment: datetime) -> datetime:
     if moment.second or moment.microsecond:
         raise ValueError("a whole minute")
@@ -118,6 +124,12 @@ class Strict(BaseModel):
     """A body or an answer without further members."""
 
     model_config = ConfigDict(extra="forbid")
+
+
+class Body(Strict):
+    """What somebody sends: of the types that the description names, and no others that could be read as them."""
+
+    model_config = ConfigDict(strict=True)
 
 
 class FieldProblem(Strict):
@@ -173,7 +185,7 @@ class CryptoConfig(Strict):
     max_rows: int = Field(description="Rows of a page at most.")
 
 
-class CoinChange(Strict):
+class CoinChange(Body):
     """A market to follow, or to let go."""
 
     venue: Literal[TRADE_VENUES] = Field(examples=["binance"])  # type: ignore[valid-type]
@@ -182,14 +194,14 @@ class CoinChange(Strict):
     note: str = Field(default="", max_length=1000, pattern=r"^[^\x00]*$", examples=["asked for by research"])
 
 
-class RetentionChange(Strict):
+class RetentionChange(Body):
     """How long a table's rows are kept from now on."""
 
     table_name: str = Field(pattern=TABLE_PATTERN, examples=["public.quotes"])
     keep_days: int = Field(ge=1, le=36_500, examples=[90])
 
 
-class RuleChange(Strict):
+class RuleChange(Body):
     """An alert rule as it is to be; what is left out, or null, stays as it is."""
 
     rule: str = Field(pattern=r"^[a-z][a-z0-9_]{0,39}$", examples=["price_move"])
@@ -203,7 +215,7 @@ class RuleChange(Strict):
     markets: list[Annotated[str, Field(pattern=r"^[\x21-\x7e]{1,80}$")]] | None = Field(default=None, max_length=100)
 
 
-class ConfigChange(Strict):
+class ConfigChange(Body):
     """What is to change; what is not named stays."""
 
     coins: list[CoinChange] = Field(default_factory=list, max_length=100)
@@ -211,33 +223,33 @@ class ConfigChange(Strict):
     retention: list[RetentionChange] = Field(default_factory=list, max_length=100)
 
 
-class Judgement(Strict):
+class Judgement(Body):
     """A person's judgement of an alert."""
 
     verdict: Literal["right", "wrong"] = Field(examples=["right"])
     note: str = Field(default="", max_length=1000, pattern=r"^[^\x00]*$", examples=["the market did move"])
 
 
-class Note(Strict):
+class Note(Body):
     """A word to go with an acknowledgement."""
 
     note: str = Field(default="", max_length=1000, pattern=r"^[^\x00]*$", examples=["looking at it"])
 
 
-class NewPrediction(Strict):
+class NewPrediction(Body):
     """What a model says of a market's price at the end of a minute to come."""
 
     model: Model
     venue: Venue
     symbol: SymbolName
     measure: Measure = Field(examples=["return_pct"])
-    target_at: Annotated[Time, AfterValidator(_whole_minute)] = Field(
-        description="The end of a minute, after the platform clock."
+    target_at: Annotated[Time, BeforeValidator(_text), AfterValidator(_whole_minute)] = Field(
+        strict=False, description="The end of a minute, after the platform clock."
     )
     value: float = Field(gt=-1e15, lt=1e15, allow_inf_nan=False, examples=[0.4])
 
 
-class NewPredictions(Strict):
+class NewPredictions(Body):
     """Predictions to keep: all of them or none."""
 
     predictions: list[NewPrediction] = Field(min_length=1, max_length=50)

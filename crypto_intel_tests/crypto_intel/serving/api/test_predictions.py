@@ -87,6 +87,14 @@ def test_one_that_is_late_keeps_all_of_them_away(closed_api: str, key: str, mode
     assert _list(closed_api, key, model=model).json()["data"] == []
 
 
+@pytest.mark.parametrize(
+    "wrong", [{"value": "1"}, {"value": True}, {"target_at": 4_070_908_800}, {"measure": "luck"}, {"owner": "user:bob"}]
+)
+def test_a_value_of_another_type_is_refused(closed_api: str, key: str, model: str, wrong: dict[str, object]) -> None:
+    assert _post(closed_api, key, {**_row(model), **wrong}).status_code == 422
+    assert _list(closed_api, key, model=model).json()["data"] == []
+
+
 def test_a_request_that_is_sent_again_changes_nothing(closed_api: str, key: str, model: str) -> None:
     first, again = (_post(closed_api, key, _row(model)).json() for _ in range(2))
     assert (first["kept"], again["kept"], again["repeated"], again["predicted_at"]) == (1, 0, 1, None)
