@@ -32,7 +32,7 @@ from crypto_intel.serving.database import Database
 from crypto_intel.serving.queries import alerts, bars, macro, markets, news, trust
 from crypto_intel.serving.queries.query import MAX_ROWS, Query
 from crypto_intel_tests.benchmarks.api_ground import Ground, ground
-from crypto_intel_tests.benchmarks.api_locust import PER_USER_S
+from crypto_intel_tests.benchmarks.api_mix import PER_USER_S
 from crypto_intel_tests.benchmarks.api_seen import Clock, Used, clocks, machine_busy_s, watch
 
 ROUNDS = 2

@@ -20,7 +20,7 @@ from crypto_intel.serving import keys
 from crypto_intel.stack.ports import free_port
 from crypto_intel.stack.postgres import PostgresServer, migrate
 from crypto_intel.stack.valkey import ValkeyServer
-from crypto_intel_tests.benchmarks.api_locust import SYMBOLS
+from crypto_intel_tests.benchmarks.api_mix import SYMBOLS
 from crypto_intel_tests.benchmarks.api_seen import Used, used_by
 
 _BARS = """

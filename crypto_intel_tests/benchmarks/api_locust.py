@@ -10,8 +10,7 @@ from urllib.parse import urlencode
 import gevent
 from locust import FastHttpUser, constant_throughput, task
 
-SYMBOLS = ("BTC", "ETH", "SOL", "XRP", "ADA", "DOGE", "BNB", "LTC", "DOT", "AVAX")
-PER_USER_S = 4.0
+from crypto_intel_tests.benchmarks.api_mix import PER_USER_S, SYMBOLS
 
 
 class Reader(FastHttpUser):  # type: ignore[misc]
