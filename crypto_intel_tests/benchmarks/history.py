@@ -68,13 +68,13 @@ def _beat(lake: Path, end: datetime, topic: str) -> None:
     places = pl.DataFrame({"kafka_partition": range(lakes.PARTITIONS)})
     places = places.join(pl.DataFrame({"venue": FEEDS}), how="cross")
     beats = pl.DataFrame({"event_time": times}).with_row_index("kafka_offset").join(places, how="cross")
-    fixed = {name: value for name, value in beat.items() if name not in beats.columns}
+    own = {*beats.columns, "event_date", "kafka_time"}
     whole = beats.with_columns(
-        *(pl.lit(value).alias(name) for name, value in fixed.items()),
+        *(pl.lit(value).alias(name) for name, value in beat.items() if name not in own),
         event_date=pl.col("event_time").dt.date(),
         kafka_time="event_time",
     ).select(BRONZE_FEED_STATUS.column_names)
-    small = whole.filter(pl.col("event_time") >= end - SMALL_FILES * timedelta(seconds=5))
+    small = whole.filter(pl.col("event_time") >= end - SMALL_FILES * timedelta(seconds=5)).sort("event_time")
     lakes.append(lake, BRONZE_FEED_STATUS, whole.join(small, on="event_time", how="anti"))
     for _, part in small.group_by_dynamic("event_time", every="5s"):
         lakes.append(lake, BRONZE_FEED_STATUS, part)
@@ -87,8 +87,8 @@ def _write(lake: Path, table: Table, rows: list[dict[str, Any]]) -> None:
     for chunk in _file_each(rows[:-SINGLE_COMMITS], table):
         write_deltalake(at, _arrow(chunk, table), mode="append")
     at.create_checkpoint()
-    for row in rows[-SINGLE_COMMITS:]:
-        write_deltalake(at, _arrow([row], table), mode="append")
+    for newest in rows[-SINGLE_COMMITS:]:
+        write_deltalake(at, _arrow([newest], table), mode="append")
 
 
 def _arrow(rows: list[dict[str, Any]], table: Table) -> pa.Table:
@@ -98,10 +98,10 @@ def _arrow(rows: list[dict[str, Any]], table: Table) -> pa.Table:
 def _file_each(rows: list[dict[str, Any]], table: Table) -> Iterator[list[dict[str, Any]]]:
     # A commit writes a file a partition: of tables by day one commit takes an hour of each day.
     if table.partition_by == ("event_hour",):
-        yield rows
+        yield from [rows] if rows else []
         return
     for hour in range(24):
-        if same := [row for row in rows if row["_hour"] == hour]:
+        if same := [one for one in rows if one["_hour"] == hour]:
             yield same
 
 
