@@ -1,7 +1,7 @@
 """Services started by their own commands from compose.yaml, as processes: their health checks answer, and every query
 of boards and rules names a metric that one of their pages shows.
 
-Left out: Spark, Dagster, the other producers and foreign images. The streaming application's names are taken from its
+Left out: Spark, Dagster and foreign images. The streaming application's names are taken from its
 registry, without its queries.
 """
 
@@ -34,7 +34,7 @@ from streaming.sinks.metrics import SinkMetrics
 
 pytestmark = pytest.mark.stack
 
-STARTED = ("simulator", "producer-binance", "api", "dashboard", "exporter")
+STARTED = ("simulator", "producer-binance", "producer-kraken", "producer-pollers", "api", "dashboard", "exporter")
 INTERNAL_PORTS = ("9080", "9443", "9464", "8000", "8501")
 OTHERS = {"up", "ALERTS", "process_resident_memory_bytes", "process_cpu_seconds_total"}
 """Metrics that are Prometheus' own or its client library's."""
