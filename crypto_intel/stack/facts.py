@@ -21,6 +21,7 @@ from deltalake.exceptions import TableNotFoundError
 from pydantic import SecretStr
 
 from crypto_intel.contracts.columns import Table
+from crypto_intel.contracts.derived import GOLD_REPAIRED_BARS_1M
 from crypto_intel.contracts.events import GAP_STATUSES
 from crypto_intel.contracts.settings import Kafka, Settings, Topics
 from crypto_intel.contracts.tables import (
@@ -95,6 +96,7 @@ def _read(at: Endpoints, *, bronze_within_s: float) -> Facts:
     served_bars, served_enriched = _served(at.postgres_dsn)
     gold_enriched = _rows(at, GOLD_MARKET_ENRICHED, "window_start", "trade_count", "event_hour")
     gold_bars = _rows(at, GOLD_BARS_1M, "window_start", "trade_count", "close", "event_hour")
+    repaired_bars = _rows(at, GOLD_REPAIRED_BARS_1M, "window_start", "trade_count", "close")
     silver_trades = _rows(at, SILVER_TRADES, "trade_id", "event_hour")
     price_means = _rows(at, SILVER_PRICE_MEANS_5M, "window_start", "trade_count")
     bars_5m = _rows(at, SILVER_BARS_5M, "window_start", "trade_count", "close")
@@ -112,6 +114,7 @@ def _read(at: Endpoints, *, bronze_within_s: float) -> Facts:
         price_means=price_means,
         late=_rows(at, SILVER_LATE_ARRIVALS, "window_start", "trade_count"),
         silver_trades=silver_trades,
+        repaired_bars=repaired_bars,
         gold_bars=gold_bars,
         gold_enriched=gold_enriched,
         served_bars=served_bars,

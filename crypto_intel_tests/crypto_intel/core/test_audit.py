@@ -324,6 +324,45 @@ def test_late_arrivals_explain_a_bar_that_has_fewer() -> None:
     assert faults(replace(behind, late=late)) == []
 
 
+def _with_a_repaired_minute() -> Facts:
+    # The second minute streamed one of its two trades; the other came by a repair, and the hour is not made yet.
+    facts = healthy()
+    minute = facts.bars_1m[1:2]
+    partial = minute.with_columns(trade_count=pl.lit(1, pl.Int64))
+    return replace(
+        facts,
+        bars_1m=pl.concat([facts.bars_1m.head(1), partial, facts.bars_1m[2:]]),
+        bars_5m=facts.bars_5m.with_columns(trade_count=pl.lit(9, pl.Int64)),
+        late=minute.select("market", "window_start", trade_count=pl.lit(1, pl.Int64)),
+        repaired_bars=minute,
+        gold_bars=facts.gold_bars.head(0),
+        gold_enriched=facts.gold_enriched.head(0),
+        silver_trades=facts.silver_trades.head(0),
+        served_bars=facts.bars_1m,
+        served_enriched=facts.bars_1m.select("market", "window_start", "trade_count", is_final=pl.lit(False)),
+        cached=facts.bars_1m.tail(1).select("market", "window_start"),
+    )
+
+
+def test_a_repaired_minute_is_served_as_the_repair_made_it_until_its_hour_is_made() -> None:
+    facts = _with_a_repaired_minute()
+    assert faults(facts) == []
+    served = ["bars -> PostgreSQL", "bars_1m -> market_enriched"]
+    assert (
+        faults(replace(facts, served_bars=facts.bars_1m, served_enriched=miscount(facts.served_enriched, 1))) == served
+    )
+    assert faults(replace(facts, repaired_bars=facts.repaired_bars.head(0))) == served
+
+
+def test_a_repaired_minute_has_no_trade_that_bronze_lacks_and_may_wait_for_one_that_came_since() -> None:
+    facts = _with_a_repaired_minute()
+    for wrong in (miscount(facts.repaired_bars, 0), repeat(facts.repaired_bars, 0)):
+        assert "bronze -> repaired_bars_1m" in faults(replace(facts, repaired_bars=wrong))
+    since = replace(facts, repaired_bars=facts.bars_1m[1:2], served_bars=facts.bars_1m)
+    assert found(since, "bronze -> repaired_bars_1m").note == "1 came behind the repair"
+    assert "bronze -> repaired_bars_1m" not in faults(since)
+
+
 def test_a_platform_without_a_cache_or_a_ledger_can_be_audited() -> None:
     assert faults(replace(healthy(), sent=None, cached=None)) == []
 
