@@ -59,8 +59,8 @@ class Facts:
         price_means: market, window_start, trade_count: sliding means as streamed.
         late: market, window_start, trade_count.
         silver_trades: market, trade_id, event_hour.
-        repaired_bars: market, window_start, trade_count, close: minutes that streamed in part and that a repair made whole,
-            served so until their hour is made.
+        repaired_bars: market, window_start, trade_count, close: minutes that streamed in part and that a repair made
+            whole, served so until their hour is made.
         gold_bars: market, window_start, trade_count, close, event_hour. gold_enriched: the same without close.
         served_bars: market, window_start, trade_count, close. served_enriched: ... trade_count, is_final.
         cached: market, window_start of the newest closed bar in Redis.
