@@ -18,7 +18,7 @@ QueryName = Literal["ingest", "live", "publish", "bar_news"]
 NEXT_START: dict[QueryName, str] = {
     "ingest": "reads all that Kafka has (bronze has the rest), builds its windows anew, adds to the lake what it lacks",
     "live": "reads Kafka from its first record; shows older prices until it has caught up, alerts keep their ids",
-    "publish": "reads the streamed tables from their beginning and upserts every row into PostgreSQL",
+    "publish": "reads the streamed tables from their beginning and gives PostgreSQL what it lacks",
     "bar_news": "joins all bars and articles of the lake again, and adds only pairs that the lake lacks",
 }
 """What each query does when it finds no checkpoint."""

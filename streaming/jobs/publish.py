@@ -37,6 +37,10 @@ SERVED_FROM: dict[str, Table] = {
 }
 """Served tables and the streamed table that each shows."""
 
+EMITTED_ONCE = ("bars_1m", "bars_5m", "price_means_5m")
+"""Streamed tables whose rows are told once and never change: whoever wrote such a row anew since knew more, a repair or
+the closed hour, and keeps it when the stream tells everything again."""
+
 _KEYS = ["venue", "symbol", "window_start"]
 
 
@@ -77,6 +81,7 @@ def sink_of(publisher: Publisher, source: str) -> Sink:
             upserts,
             refresh_enriched=enriched_keys(upserts),
             feed_status=statuses,
+            only_new=EMITTED_ONCE,
         )
 
     return write

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
 
 import polars as pl
@@ -108,19 +108,21 @@ class Publisher:
         alerts: Sequence[Alert] = (),
         refresh_enriched: pl.DataFrame | None = None,
         feed_status: pl.DataFrame | None = None,
+        only_new: Collection[str] = (),
     ) -> None:
         """Publish a batch, waiting for stores that are away.
 
         Args:
             epoch: the query's id, which names its checkpoint.
             frames: rows by served table.
+            only_new: served tables whose rows stay when they are there.
 
         Raises:
             RetryableError: the application stops while a store is away; the batch is repeated at the next start.
             FatalError: the rows do not fit.
         """
         sink = self._sink(query, epoch)
-        upserts = [Upsert(table, frame) for table, frame in frames.items()]
+        upserts = [Upsert(table, frame, table in only_new) for table, frame in frames.items()]
         known_at = datetime.fromtimestamp(self.now_us() / 1e6, UTC)
         self._until_done(
             "postgres",

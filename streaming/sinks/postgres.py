@@ -53,10 +53,14 @@ INSERT INTO ops.alert_outbox (alert_id, payload) SELECT alert_id, %(payload)s::j
 
 @dataclass(frozen=True)
 class Upsert:
-    """Rows for a served table: its columns (nullable ones may be left out), each key once."""
+    """Rows for a served table: its columns (nullable ones may be left out), each key once.
+
+    `only_new`: rows that are there stay as they are.
+    """
 
     table: str
     frame: pl.DataFrame
+    only_new: bool = False
 
 
 class PostgresSink:
@@ -107,7 +111,7 @@ class PostgresSink:
             if not self._claim(connection, batch_id):
                 return False
             for upsert in upserts:
-                upsert_frame(connection, upsert.table, upsert.frame)
+                upsert_frame(connection, upsert.table, upsert.frame, only_new=upsert.only_new)
             insert_alerts(connection, alerts)
             if feed_status is not None:
                 record_gaps(connection, feed_status)

@@ -152,7 +152,11 @@ class SupabaseSink:
         for chunk in _chunks(rows):
             self._send(
                 lambda client, chunk=chunk: client.table(served.name).upsert(  # type: ignore[misc]
-                    chunk, on_conflict=",".join(served.key), returning="minimal", default_to_null=False
+                    chunk,
+                    on_conflict=",".join(served.key),
+                    ignore_duplicates=upsert.only_new,
+                    returning="minimal",
+                    default_to_null=False,
                 )
             )
 

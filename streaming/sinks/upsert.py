@@ -28,6 +28,7 @@ def upsert_frame(
     *,
     key: Sequence[str] | None = None,
     where_changed: bool = True,
+    only_new: bool = False,
 ) -> int:
     """Insert the frame's rows, or update the rows of the same key with the frame's columns.
 
@@ -40,6 +41,7 @@ def upsert_frame(
             are then left alone. Times without a zone are UTC.
         key: columns that rows meet on; default: the table's key.
         where_changed: leave rows alone that would not change.
+        only_new: leave every row alone that is there.
 
     Returns:
         How many rows were inserted or changed.
@@ -52,11 +54,13 @@ def upsert_frame(
     if frame.is_empty():
         return 0
     stage = sql.Identifier(f"stage_{table}")
+    values = [] if only_new else [name for name in frame.columns if name not in on]
+    update = _update(values, where_changed) if values else sql.SQL("DO NOTHING")
     changed = 0
     with connection.transaction(), connection.cursor() as cursor:
         for part in _normalised(served, frame).iter_slices(SLICE_ROWS):
             _fill_stage(cursor, served, stage, part)
-            cursor.execute(_merge(served, stage, frame.columns, on, where_changed))
+            cursor.execute(_insert(served, stage, frame.columns, on) + update)
             changed += cursor.rowcount
             cursor.execute(sql.SQL("DROP TABLE {}").format(stage))
     return changed
@@ -117,15 +121,11 @@ def _fill_stage(cursor: psycopg.Cursor, served: ServedTable, stage: sql.Identifi
             copy.write_row(row)
 
 
-def _merge(
-    served: ServedTable, stage: sql.Identifier, columns: Sequence[str], key: Sequence[str], where_changed: bool
-) -> sql.Composed:
-    values = [name for name in columns if name not in key]
-    statement = sql.SQL(
+def _insert(served: ServedTable, stage: sql.Identifier, columns: Sequence[str], key: Sequence[str]) -> sql.Composed:
+    return sql.SQL(
         # In the key's order, so that two transactions can not wait for each other's rows.
         "INSERT INTO {table} AS kept ({columns}) SELECT {columns} FROM {stage} ORDER BY {key} ON CONFLICT ({key}) "
     ).format(table=sql.Identifier("public", served.name), columns=_list(columns), stage=stage, key=_list(key))
-    return statement + (_update(values, where_changed) if values else sql.SQL("DO NOTHING"))
 
 
 def _update(values: Sequence[str], where_changed: bool) -> sql.Composed:

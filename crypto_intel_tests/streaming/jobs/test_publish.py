@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import polars as pl
+import psycopg
+import pytest
+from pydantic import SecretStr
 
 from crypto_intel.contracts.serving import SERVED
+from crypto_intel.contracts.tables import SILVER_BARS_1M
+from crypto_intel_tests.streaming.sinks.rows import bar, frame
 from streaming.jobs.live import live_markets, raised
-from streaming.jobs.publish import enriched_keys, served_rows
+from streaming.jobs.publish import enriched_keys, served_rows, sink_of
+from streaming.jobs.publisher import Publisher
+from streaming.settings import StreamingSettings
 from streaming.transforms.rules import Fired
 
 AT = datetime(2025, 1, 1, tzinfo=UTC)
@@ -41,6 +49,20 @@ def test_of_an_article_that_came_twice_the_first_sighting_is_served() -> None:
     assert served["article_id"].to_list() == ["a", "b"]
     assert served["first_seen_at"].to_list() == [AT, AT]
     assert served.columns == SERVED["articles"].column_names
+
+
+@pytest.mark.stack
+def test_a_checkpoint_that_starts_anew_leaves_bars_as_a_repair_made_them(own_postgres_dsn: str) -> None:
+    settings = StreamingSettings(postgres_dsn=SecretStr(own_postgres_dsn), redis_url=None)
+    publish = sink_of(Publisher.from_settings(settings, threading.Event()), "sim")
+    streamed = {SILVER_BARS_1M: frame("bars_1m", bar(0, trade_count=9))}
+    publish(streamed, "checkpoint-1", 1)
+    with psycopg.connect(own_postgres_dsn, autocommit=True) as connection:
+        connection.execute("UPDATE bars_1m SET trade_count = 10, completeness = 'repaired'")
+        publish(streamed, "checkpoint-2", 1)
+        found = connection.execute("SELECT b.trade_count, b.completeness, e.trade_count FROM bars_1m b "
+                                   "JOIN market_enriched e USING (venue, symbol, window_start)").fetchall()  # fmt: skip
+    assert found == [(10, "repaired", 10)]
 
 
 def test_windows_of_new_bars_and_of_new_pairs_are_refreshed_each_once() -> None:

@@ -40,6 +40,15 @@ def test_a_new_checkpoint_starts_its_batches_again(sink: PostgresSink, own_postg
     assert len(rows("SELECT * FROM bars_1m")) == 2
 
 
+def test_a_bar_that_is_told_again_leaves_what_a_repair_made_of_it(sink: PostgresSink, rows: Rows) -> None:
+    told = Upsert("bars_1m", frame("bars_1m", bar(0, trade_count=9), bar(1)), only_new=True)
+    sink.publish(0, [told])
+    sink.publish(1, [_bars(bar(0, completeness="repaired"))])
+    sink.publish(2, [told])
+    found = rows("SELECT trade_count, completeness FROM bars_1m ORDER BY window_start")
+    assert [tuple(row.values()) for row in found] == [(10, "repaired"), (10, "complete")]
+
+
 def test_an_error_in_the_middle_of_a_batch_leaves_nothing(sink: PostgresSink, rows: Rows) -> None:
     with pytest.raises(FatalError, match="completeness"):
         sink.publish(1, [_bars(bar(0))], alerts=[alert(completeness="as good as it gets")])

@@ -68,6 +68,16 @@ def _publish_everything(sink: ServingSink) -> None:
 
 
 @pytest.mark.stack
+def test_a_bar_that_is_told_again_leaves_what_a_repair_made_of_it(supabase: SupabaseSink, rows: Rows) -> None:
+    told = Upsert("bars_1m", frame("bars_1m", bar(0, trade_count=9), bar(1)), only_new=True)
+    supabase.publish(0, [told])
+    supabase.publish(1, [Upsert("bars_1m", frame("bars_1m", bar(0, completeness="repaired")))])
+    supabase.publish(2, [told])
+    found = rows("SELECT trade_count, completeness FROM bars_1m ORDER BY window_start")
+    assert [tuple(row.values()) for row in found] == [(10, "repaired"), (10, "complete")]
+
+
+@pytest.mark.stack
 def test_the_api_stores_what_the_database_url_stores(supabase: SupabaseSink, rows: Rows, own_postgres_dsn: str) -> None:
     import psycopg
     from psycopg.rows import dict_row
