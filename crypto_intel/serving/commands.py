@@ -33,7 +33,7 @@ DataDir = Annotated[
 def create(
     name: Annotated[str, typer.Argument(help="What or whom it is for.")],
     scope: Annotated[
-        list[str] | None,
+        list[Scope] | None,
         typer.Option(help="read (default), alerts: acknowledge and judge, predictions: keep them, admin. Repeatable."),
     ] = None,
     days: Annotated[int | None, typer.Option(min=1, max=3650, help="Until it expires; default: never.")] = None,
@@ -45,7 +45,7 @@ def create(
 
     expires_in = timedelta(days=days) if days else None
     key = keys.create(
-        _dsn(data_dir), name, [str(name) for name in scope or [Scope.READ]], expires_in=expires_in, rate_per_minute=rate
+        _dsn(data_dir), name, [str(one) for one in scope or [Scope.READ]], expires_in=expires_in, rate_per_minute=rate
     )
     typer.echo(key.get_secret_value())
 
