@@ -3,7 +3,8 @@
 `python -m crypto_intel_tests.chaos.platform [ROUNDS]`: starts `crypto-intel up` on the simulated market, injects each
 fault of FAULTS at Binance and Kraken at once, ROUNDS times over (4 by default, which makes 40 cuts), waits until every
 gap that was found is settled, and asks `verify`. Ends with 1 unless nothing is lost, nothing is doubled, the dead
-letters hold exactly the injected rejects, no part was restarted and every repair took less than 30 s.
+letters hold exactly the injected rejects, no part was restarted, every repair took less than 30 s, and behind it all
+each health check of docker/compose.yaml answers.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from crypto_intel.core.gaps import fold
 from crypto_intel.stack.inject import send
 from crypto_intel.stack.process import tied_to_parent
 from crypto_intel.stack.state import Folder
+from crypto_intel_tests.helpers import health_checks
 from streaming.simulator.ledger import Account, read_account
 
 VENUES = {"binance": "ETH-USDT", "kraken": "ETH-USD"}
@@ -71,13 +73,14 @@ class Report:
     rejectable: int = 0
     without_reason: int = 0
     restarts: dict[str, int] = field(default_factory=dict)
+    unhealthy: list[str] = field(default_factory=list)
 
     @property
     def is_good(self) -> bool:
         """Whether every promise held."""
         rejects_agree = self.rejected == self.rejectable and not self.without_reason
         is_settled = not self.gaps.get("open") and self.slowest_repair_s <= BUDGET_S
-        return self.verified and rejects_agree and is_settled and not self.restarts
+        return self.verified and rejects_agree and is_settled and not self.restarts and not self.unhealthy
 
 
 def run(folder: Path, rounds: int = 1, advance: Callable[[], None] = lambda: None) -> Report:
@@ -93,6 +96,7 @@ def run(folder: Path, rounds: int = 1, advance: Callable[[], None] = lambda: Non
             _inject(folder, faults, up)
             advance()
         _wait(lambda: _gaps(folder).filter(pl.col("state") == "open").is_empty(), up)
+        report.unhealthy = health_checks.unanswered(Folder(folder))
         told = _command(folder, "verify", "--json")
         verdict = json.loads(told.stdout)
         report.verified = told.returncode == 0 and verdict["ok"]

@@ -25,3 +25,7 @@ def test_the_dead_letters_hold_exactly_what_was_injected_each_with_a_reason(faul
 
 def test_no_part_was_restarted(faulted: Report) -> None:
     assert faulted.restarts == {}
+
+
+def test_the_containers_health_checks_answer_where_the_same_commands_run(faulted: Report) -> None:
+    assert faulted.unhealthy == []
