@@ -12,6 +12,7 @@ from typing import Any
 
 import dagster as dg
 
+from crypto_intel import defs as defs_folder
 from crypto_intel.automation.jobs import JOBS, SCHEDULES
 from crypto_intel.automation.macro import MACRO_SENSORS
 from crypto_intel.automation.rebuilding import SENSORS as REBUILDING_SENSORS
@@ -56,7 +57,9 @@ def build_defs(*, resource_overrides: Mapping[str, Any] | None = None) -> dg.Def
         # One process a run: a process a step would load Polars, Dagster and Spark's client once for each asset.
         executor=dg.in_process_executor,
     )
-    return dg.Definitions.merge(dg.load_from_defs_folder(path_within_project=Path(__file__).parent), bound)
+    # Not load_from_defs_folder: it wants pyproject.toml above it, and where a wheel is installed there is none.
+    tree = dg.ComponentTree.from_module(defs_module=defs_folder, project_root=Path(__file__).parents[1])
+    return dg.Definitions.merge(tree.build_defs(), bound)
 
 
 @dg.definitions

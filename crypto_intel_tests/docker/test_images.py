@@ -14,6 +14,8 @@ import jwt
 import psycopg
 import pytest
 
+PACKAGES = ("crypto_intel", "streaming")
+
 
 @pytest.fixture(scope="module")
 def dockerfiles(repo_root: Path) -> dict[str, str]:
@@ -54,20 +56,43 @@ def test_files_that_are_copied_are_there_and_not_ignored(dockerfiles: dict[str, 
                 assert source in kept, (name, source)
 
 
-def test_the_package_that_an_image_installs_is_whole(repo_root: Path, tmp_path: Path) -> None:
-    copied = tmp_path / "src"  # what the first stage copies, and nothing else
-    ignore = shutil.ignore_patterns("__pycache__")
-    for folder in ("crypto_intel", "streaming"):
-        shutil.copytree(repo_root / folder, copied / folder, ignore=ignore)
+@pytest.fixture(scope="module")
+def installed(repo_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What an image has of ours: the wheel, made of what the first stage copies and nothing else, unpacked."""
+    made = tmp_path_factory.mktemp("package")
+    for folder in PACKAGES:
+        shutil.copytree(repo_root / folder, made / "src" / folder, ignore=shutil.ignore_patterns("__pycache__"))
     for file in ("pyproject.toml", "README.md"):
-        shutil.copy(repo_root / file, copied / file)
-    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path / "wheel")]
-    subprocess.run(command, cwd=copied, check=True, capture_output=True)
-    with zipfile.ZipFile(next((tmp_path / "wheel").glob("*.whl"))) as wheel:
-        held = set(wheel.namelist())
-    files = {str(path.relative_to(copied)) for f in ("crypto_intel", "streaming") for path in (copied / f).rglob("*.*")}
-    data = {file for file in files if file.endswith((".sql", ".xml", ".sha256", ".gz", ".py"))}
-    assert data <= held, data - held
+        shutil.copy(repo_root / file, made / "src" / file)
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(made / "wheel")]
+    subprocess.run(command, cwd=made / "src", check=True, capture_output=True)
+    with zipfile.ZipFile(next((made / "wheel").glob("*.whl"))) as wheel:
+        wheel.extractall(made / "site")
+    return made / "site"
+
+
+def test_the_package_that_an_image_installs_is_whole(installed: Path, repo_root: Path) -> None:
+    files = [path for folder in PACKAGES for path in (repo_root / folder).rglob("*.*")]
+    data = {path.relative_to(repo_root) for path in files if path.suffix in {".sql", ".xml", ".sha256", ".gz", ".py"}}
+    missing = [path for path in data if not (installed / path).exists()]
+    assert missing == []
+
+
+def test_the_code_location_loads_from_the_package_alone(installed: Path, tmp_path: Path) -> None:
+    # Where an image has it, no pyproject.toml lies above the package.
+    script = (
+        "import crypto_intel.definitions as own; print(own.__file__); "
+        "print(len(own.build_defs().resolve_asset_graph().get_all_asset_keys()))"
+    )
+    environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "PYTHONPATH": str(installed)}
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", script],
+        cwd=tmp_path, env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    place, assets = done.stdout.split()
+    assert Path(place).is_relative_to(installed)
+    assert int(assets) > 50
 
 
 def entrypoint(repo_root: Path, secrets: Path, *command: str) -> str:
