@@ -97,7 +97,7 @@ def _recount(events: pl.DataFrame, market: str) -> set[tuple[str, str, int]]:
     opens = np.array([price[start == at][0] for at in starts])
     entries, last = set(), dict.fromkeys(("up", "down"), -(10**18))
     for at in starts:
-        window = opens[(starts >= at - 120_000_000) & (starts <= at)]
+        window = opens[(starts > at - 120_000_000) & (starts <= at)]
         inside = price[start == at]
         for about, move in (("up", inside.max() / window.min() - 1), ("down", 1 - inside.min() / window.max())):
             if 100 * move >= 0.1 and at - last[about] >= MINUTE_US:

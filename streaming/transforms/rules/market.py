@@ -56,7 +56,8 @@ class Market:
 
     def past(self, at: int, window_s: int) -> dict[int, Partial]:
         """Slices of the window that ends with the slice `at`, ascending."""
-        first = max(min(self.slices, default=at), at - at % SLICE_US - window_s * 1_000_000)
+        end = at - at % SLICE_US + SLICE_US
+        first = max(min(self.slices, default=at), end - window_s * 1_000_000)
         starts = range(first - first % SLICE_US, at + 1, SLICE_US)
         return {start: self.slices[start] for start in starts if start in self.slices}
 

@@ -36,6 +36,14 @@ def test_a_move_that_took_longer_than_the_window_does_not_fire() -> None:
     assert list(MOVE.judge(market(*path(100, *[100.4] * 6, 101.2)), at(70))) == []
 
 
+def test_a_move_is_not_told_again_when_the_time_of_its_window_is_over() -> None:
+    # A rule whose cool-down is as long as its window would tell it twice.
+    jump = [trade(1, 1, price=100), trade(2, 5, price=101.5)]
+    flat = [trade(number, 10 * number - 19, price=101.5) for number in range(3, 9)]
+    assert [fired.about for fired in MOVE.judge(market(*jump, *flat), at(50))] == ["up"]
+    assert list(MOVE.judge(market(*jump, *flat), at(60))) == []
+
+
 def test_a_move_does_not_run_backwards_within_a_slice() -> None:
     # First the high price, then the low one: a fall, not a rise.
     rows = [trade(1, 1, price=101.5), trade(2, 5, price=100)]
