@@ -69,6 +69,11 @@ class Server:
         """Process id of the server."""
         return self._process.pid
 
+    @property
+    def is_running(self) -> bool:
+        """Whether its process has not ended."""
+        return self._process.poll() is None
+
     def wait_until_ready(self, timeout_s: float = 60.0) -> Self:
         """Return once it answers.
 

@@ -71,6 +71,8 @@ def run(ground: Ground, wanted: list[Fault], scale: Scale, report: Path) -> list
 
 def _tell(bar: Progress, task: TaskID, name: str, said: str) -> None:
     bar.update(task, description=f"{name}: {said}")
+    if not bar.console.is_terminal:  # a file shows the bar at its end alone
+        sys.stderr.write(f"{datetime.now(UTC):%H:%M:%S} {name}: {said}\n")
 
 
 def _done(fault: Fault, ground: Ground, tell: Callable[[str], None]) -> list[Row]:

@@ -19,7 +19,7 @@ from pathlib import Path
 from crypto_intel.stack.rebuild import set_aside
 from crypto_intel.stack.state import Folder
 from crypto_intel_tests.chaos.application import Application, Sender
-from crypto_intel_tests.chaos.ground import ALL_QUERIES, LAKE_QUERIES, Ground
+from crypto_intel_tests.chaos.ground import ALL_QUERIES, Ground
 from crypto_intel_tests.chaos.inputs import sprinkled
 from crypto_intel_tests.chaos.judgement import Verdict, bronze_count
 from crypto_intel_tests.chaos.load import Load
@@ -27,28 +27,6 @@ from crypto_intel_tests.chaos.scale import Scale, Tell
 from crypto_intel_tests.chaos.table import Row
 from crypto_intel_tests.chaos.whole import is_whole, verdict_of
 from streaming.failpoints import VARIABLE
-
-EDGES = {
-    "ingest": (
-        "ingest:begun",
-        "partial:.parquet",
-        "ingest:files",
-        "after:bronze.trades",
-        "after:bronze.news",
-        "after:bronze.rejected",
-        "after:bronze.feed_status",
-        "after:silver.bars_1m",
-        "after:silver.bars_5m",
-        "after:silver.price_means_5m",
-        "ingest:tables",
-        "partial:.states",
-        "ingest:states",
-    ),
-    "bar_news": ("bar_news:begun", "after:silver.bar_news", "bar_news:states"),
-    "publish": ("publish:planned", "publish:transaction", "publish:postgres", "publish:redis", "publish:sink"),
-    "live": ("live:begun", "live:transaction", "live:postgres", "live:alerts", "live:redis", "live:states"),
-}
-"""Where a batch can be cut, by query."""
 
 
 def finish(application: Application, sender: Sender, load: Load, timeout_s: float = 300) -> tuple[Verdict, float]:
@@ -127,26 +105,6 @@ def killed_amid_records(ground: Ground) -> Verdict:
     started(application)
     verdict.join(finish(application, sender, load)[0])
     return verdict
-
-
-def failpoint(ground: Ground, query: str, place: str, again: int = 1) -> Row:
-    """R2: killed at one edge of a batch, `again` times in a row; then started again."""
-    needed = {"publish": ("ingest", "publish"), "live": ("ingest", "live"), "bar_news": LAKE_QUERIES}
-    application = ground.application(place, needed.get(query, ("ingest",)), CRYPTO_INTEL_MAX_RECORDS_PER_BATCH="1000")
-    load = sprinkled(Load(application.topics, minutes=15, trades_per_minute=200, articles=30))
-    sender = Sender(ground.bootstrap)
-    half = len(load.records) // 2
-    sender.send(load.records[:half])
-    verdict = Verdict()
-    for _ in range(again):
-        application.start(**{VARIABLE: place})
-        died = application.wait_for_end(240)
-        if died == 0 or (died != -signal.SIGKILL and place != "partial:.parquet"):
-            verdict.add(f"{place} was not reached: exit {died}", wrong=1)
-    sender.send(load.records[half:])
-    took = started(application)
-    verdict.join(finish(application, sender, load)[0])
-    return Row("R2", f"killed at `{place}` ({query})", again, verdict, len(sender.acked), [took])
 
 
 def commit_deleted(ground: Ground) -> Row:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from crypto_intel_tests.chaos import crashes, odd_input, outages, quiet_news, soak
+from crypto_intel_tests.chaos import crashes, edges, odd_input, outages, postgres, quiet_news, soak
 from crypto_intel_tests.chaos.ground import Ground
 from crypto_intel_tests.chaos.scale import Scale, Tell
 from crypto_intel_tests.chaos.table import Row
@@ -27,16 +27,19 @@ class Fault:
 
 def faults(scale: Scale) -> list[Fault]:
     """All of them."""
-    edges = [(query, place) for query, places in crashes.EDGES.items() for place in places]
     return [
         Fault("R1", "kills", lambda at, tell: [crashes.kills(at, scale, tell)]),
-        *(_edge(query, place, scale.edges) for query, place in edges),
+        Fault("R2", "edges killed", lambda at, tell: edges.killed(at, scale, tell)),
+        Fault("R2", "worker killed", lambda at, tell: edges.worker_killed(at, scale, tell)),
+        Fault("R2", "edges cut", lambda at, tell: edges.cut(at, scale, tell)),
         Fault("R3", "commit deleted", lambda at, _: [crashes.commit_deleted(at)]),
         Fault("R3", "damaged checkpoint", lambda at, _: crashes.damaged(at)),
         Fault("R4", "rebuild", lambda at, _: [crashes.rebuilt(at), crashes.rebuilt(at, killed=True)]),
         Fault("R4", "checkpoint deleted", lambda at, _: [crashes.checkpoint_deleted(at)]),
         Fault("R5", "broker", lambda at, tell: outages.broker_away(at, scale, tell)),
-        Fault("R9", "postgres", lambda at, tell: [outages.postgres_away(at, scale, tell)]),
+        Fault("R9", "postgres down", lambda at, tell: [postgres.away(at, scale, tell)]),
+        Fault("R9", "postgres slow", lambda at, tell: [postgres.slow(at, scale, tell)]),
+        Fault("R9", "postgres full", lambda at, tell: [postgres.full(at, scale, tell)]),
         Fault("R10", "redis", lambda at, tell: outages.redis_away(at, scale, tell)),
         Fault("R8", "spoilt", lambda at, _: odd_input.spoilt(at, scale)),
         Fault("R12", "late and future", lambda at, _: odd_input.late_and_future(at)),
@@ -45,7 +48,3 @@ def faults(scale: Scale) -> list[Fault]:
         Fault("R18", "soak", lambda at, tell: [soak.soak(at, scale, tell)]),
         Fault("R11", "disk full", lambda at, _: [outages.disk_full(at)]),
     ]
-
-
-def _edge(query: str, place: str, times: int) -> Fault:
-    return Fault("R2", f"{query} {place}", lambda at, _: [crashes.failpoint(at, query, place, times)])

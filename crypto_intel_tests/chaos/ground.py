@@ -152,6 +152,10 @@ class Stores:
         server = self.postgres if name == "postgres" else self.cache
         self.running[name] = server.start().wait_until_ready()
 
+    def is_running(self, name: str) -> bool:
+        """Whether one of them has not ended by itself."""
+        return self.running[name].is_running
+
     def stop(self, name: str) -> None:
         """Stop one of them."""
         self.running.pop(name).stop()

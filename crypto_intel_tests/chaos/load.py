@@ -7,10 +7,12 @@ windows' delay, some twice. What is late, of the future or spoilt is inputs.py's
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import NamedTuple
 
 import polars as pl
 
@@ -27,7 +29,14 @@ DISORDER_US = 4_000_000
 PARTITIONS = 3
 BEAT_US = 6_000_000
 JUMP = 1.03
-"""Once in each market the price jumps by so much, and stays there: an alert that must be told."""
+"""By so much a market's price jumps, up and down in turn, and stays there: each time an alert that must be told."""
+
+
+class Jump(NamedTuple):
+    """The market's first trade at its new price, and when that was."""
+
+    market: str
+    at_us: int
 
 
 @dataclass(frozen=True)
@@ -48,6 +57,7 @@ class Load:
         seed: same seed, same load.
         trades_per_minute: of all markets together.
         articles: spread over the minutes behind the first `quiet_minutes`.
+        jump_minutes: from one jump of each market to its next, the first after half of it; 0: one amid the load.
         twice_pct: how many of a hundred trades are sent again, up to ten minutes later.
     """
 
@@ -59,10 +69,11 @@ class Load:
     twice_pct: float = 2.0
     first_minute: int = 0
     quiet_minutes: int = 0
+    jump_minutes: int = 0
     trades: list[Trade] = field(default_factory=list)
     news: list[Article] = field(default_factory=list)
     records: list[Record] = field(default_factory=list)
-    jumps: dict[str, int] = field(default_factory=dict)
+    jumps: list[Jump] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         """Draw everything."""
@@ -82,16 +93,22 @@ class Load:
         return self.begin_us + self.minutes * MINUTE_US
 
     def _trades(self) -> Iterator[tuple[int, int, Record]]:
-        prices = dict(MARKETS)
+        prices, jumps = dict(MARKETS), dict.fromkeys(MARKETS, 0)
+        every_us = (self.jump_minutes or self.minutes) * MINUTE_US
         step_us = MINUTE_US // self.trades_per_minute
+        # However many trades there are, within five minutes a price wanders by far less than an alert takes.
+        calm = min(1e-5, 5e-4 / math.sqrt(5 * self.trades_per_minute / len(MARKETS)))
         for number in range(self.minutes * self.trades_per_minute):
             time_us = self.begin_us + number * MINUTE_US // self.trades_per_minute
             market = list(MARKETS)[number % len(MARKETS)]
-            prices[market] *= 1 + self._random.gauss(0, 1e-5)
-            if number > self.minutes * self.trades_per_minute // 2 and market not in self.jumps:
-                self.jumps[market] = time_us
-                prices[market] *= JUMP
+            prices[market] *= 1 + self._random.gauss(0, calm)
+            is_due = time_us > self.begin_us + every_us * (2 * jumps[market] + 1) // 2
+            if is_due:
+                prices[market] *= 1 / JUMP if jumps[market] % 2 else JUMP
+                jumps[market] += 1
             trade = self.trade(market, self._next_id(number), prices[market], time_us + self._random.randrange(step_us))
+            if is_due:
+                self.jumps.append(Jump(market, trade.event_time))
             self.trades.append(trade)
             record = Record(self.topics.trades, market, events.encode(trade))
             arrives = trade.event_time + self._random.randrange(DISORDER_US)

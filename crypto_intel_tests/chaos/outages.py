@@ -1,4 +1,6 @@
-"""What the application stands on goes away: the broker, PostgreSQL, Redis, the disk; and a second writer comes.
+"""What the application stands on goes away: the broker, Redis, the disk; and a second writer comes.
+
+PostgreSQL is postgres.py's.
 
 An application that ends by itself with an error is started again, as its supervisor does.
 """
@@ -32,7 +34,7 @@ SERVING = ("ingest", "publish", "live")
 def broker_away(ground: Ground, scale: Scale, tell: Tell) -> list[Row]:
     """R5: the broker frozen, then killed five times, while records flow."""
     with ground.own_broker() as (own, broker):
-        application, sender, load = _flowing(own, scale, ("ingest", "bar_news"))
+        application, sender, load = flowing(own, scale, ("ingest", "bar_news"))
         flow = sender.in_background(load.records, scale.per_s * 2)
         started(application)
         with broker.frozen():
@@ -56,27 +58,10 @@ def broker_away(ground: Ground, scale: Scale, tell: Tell) -> list[Row]:
     ]
 
 
-def postgres_away(ground: Ground, scale: Scale, tell: Tell) -> Row:
-    """R9: PostgreSQL down while records flow: the lake goes on, what is served catches up."""
-    with ground.own_stores() as (own, stores):
-        application, sender, load = _flowing(own, scale, SERVING)
-        flow = sender.in_background(load.records, scale.per_s)
-        started(application)
-        stores.stop("postgres")
-        tell(f"PostgreSQL is down for {scale.frozen_s:.0f} s")
-        went_on = back(application)
-        time.sleep(scale.frozen_s)
-        stores.start("postgres")
-        flow.join()
-        verdict, caught_up = finish(application, sender, load, 300)
-    note = f"the lake went on after {went_on:.1f} s; all served {caught_up:.0f} s after the last record"
-    return Row("R9", f"PostgreSQL down {scale.frozen_s:.0f} s", 1, verdict, len(sender.acked), note=note)
-
-
 def redis_away(ground: Ground, scale: Scale, tell: Tell) -> list[Row]:
     """R10: Redis emptied, then down and back, while records flow."""
     with ground.own_stores() as (own, stores):
-        application, sender, load = _flowing(own, scale, SERVING)
+        application, sender, load = flowing(own, scale, SERVING)
         flow = sender.in_background(load.records, scale.per_s)
         started(application)
         application.wait_for(lambda: _shown(own.redis_url) == len(MARKETS))
@@ -103,8 +88,8 @@ def _shown(url: str) -> int:
         return sum(bool(client.exists(f"market:{market}")) for market in MARKETS)
 
 
-def _flowing(ground: Ground, scale: Scale, queries: tuple[str, ...]) -> tuple[Application, Sender, Load]:
-    # A load that flows for three times the outage.
+def flowing(ground: Ground, scale: Scale, queries: tuple[str, ...]) -> tuple[Application, Sender, Load]:
+    """An application, and a load that flows for three times the outage."""
     application = ground.application("outage", queries, CRYPTO_INTEL_MAX_RECORDS_PER_BATCH="10000")
     count = scale.per_s * (3 * scale.frozen_s + 30)
     load = Load(application.topics, minutes=60, trades_per_minute=int(count / 60), articles=60)
@@ -131,7 +116,7 @@ def back(application: Application, timeout_s: float = 240) -> float:
 
 def disk_full(ground: Ground, size_mb: int = 48) -> Row:
     """R11: the disk of lake and checkpoints fills up: a loud end; with space again nothing is lost or doubled."""
-    with _small_disk(ground.folder / "disk", size_mb) as disk:
+    with small_disk(ground.folder / "disk", size_mb) as disk:
         application = ground.application("disk", ("ingest", "bar_news"))
         application.folder = disk / "data"
         load = Load(application.topics, minutes=60, trades_per_minute=500, articles=30)
@@ -140,7 +125,7 @@ def disk_full(ground: Ground, size_mb: int = 48) -> Row:
         sender.send(load.records[:half])
         application.start()
         application.wait_for(lambda: bronze_count(application.lake) >= half)
-        _fill(disk / "ballast")
+        fill(disk / "ballast")
         sender.send(load.records[half:])
         verdict, began = Verdict(), time.monotonic()
         try:
@@ -159,8 +144,8 @@ def disk_full(ground: Ground, size_mb: int = 48) -> Row:
 
 
 @contextlib.contextmanager
-def _small_disk(place: Path, size_mb: int) -> Iterator[Path]:
-    # Needs root; elsewhere the fault says so and counts as not done.
+def small_disk(place: Path, size_mb: int) -> Iterator[Path]:
+    """A disk of a few megabytes. Needs root; elsewhere the fault says so and counts as not done."""
     place.mkdir(parents=True)
     subprocess.run(
         [str(shutil.which("mount")), "-t", "tmpfs", "-o", f"size={size_mb}m", "tmpfs", str(place)], check=True
@@ -171,8 +156,9 @@ def _small_disk(place: Path, size_mb: int) -> Iterator[Path]:
         subprocess.run([str(shutil.which("umount")), "-l", str(place)], check=True)
 
 
-def _fill(path: Path) -> None:
-    with contextlib.suppress(OSError), path.open("wb", buffering=0) as file:
+def fill(path: Path) -> None:
+    """Write to a file until the disk has no space left."""
+    with contextlib.suppress(OSError), path.open("ab", buffering=0) as file:
         while True:
             file.write(b"\0" * 65_536)
 

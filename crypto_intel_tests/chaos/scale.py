@@ -16,9 +16,10 @@ class Scale:
     Attributes:
         kills: of the driver, while `trades` and `articles` flow at `per_s`.
         kill_minutes: after that no more are done.
-        edges: how often each edge is cut.
+        edges: how often a batch is cut at each edge.
+        edge_minutes: after that no more are, by kills.
         spoilt: payloads among `good` ones.
-        frozen_s: seconds that the broker is frozen, and PostgreSQL is down.
+        frozen_s: seconds that the broker is frozen, and PostgreSQL is down, slow or without space.
         soak_minutes: of steady flow.
         quiet_minutes: of feed time without news, a second each.
     """
@@ -29,6 +30,7 @@ class Scale:
     articles: int
     per_s: float
     edges: int
+    edge_minutes: float
     spoilt: int
     good: int
     frozen_s: float
@@ -45,5 +47,5 @@ class Scale:
         return replace(self, **{name: type(vars(self)[name])(value) for name, value in told.items()})
 
 
-FULL = Scale(100, 45, 1_000_000, 1_000, 450, 1, 10_000, 100_000, 60, 10, 120)
-SHORT = Scale(10, 5, 60_000, 100, 700, 1, 1_000, 10_000, 10, 1, 20)
+FULL = Scale(100, 45, 1_000_000, 1_000, 450, 10, 90, 10_000, 100_000, 60, 10, 120)
+SHORT = Scale(10, 5, 60_000, 100, 700, 1, 10, 1_000, 10_000, 10, 1, 20)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import msgspec
@@ -14,7 +14,7 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
 from crypto_intel.contracts.events import Alert
 from crypto_intel.contracts.settings import Topics
 from crypto_intel_tests.chaos.judgement import Verdict, judge_bars
-from crypto_intel_tests.chaos.load import MINUTE_US, PARTITIONS, Load
+from crypto_intel_tests.chaos.load import MINUTE_US, PARTITIONS, Jump, Load
 
 
 class Served(Protocol):
@@ -92,13 +92,28 @@ def _judge_markets(ran: Served, load: Load, verdict: Verdict) -> None:
 
 
 def _judge_alerts(ran: Served, load: Load, verdict: Verdict) -> None:
-    # At least once on the wire, one row after de-duplication; every move that was planted was told.
-    rows = _rows(ran.dsn, "SELECT alert_id, venue, symbol FROM alerts")
-    sent = Counter(alert.alert_id for alert in alerts_of(ran))
-    ids = {alert_id for alert_id, _, _ in rows}
-    told = {f"{venue}:{symbol}" for _, venue, symbol in rows}
-    verdict.add("alerts", lost=len(ids - set(sent)) + len(load.jumps.keys() - told), wrong=len(set(sent) - ids))
-    verdict.add("alerts' rows", doubled=len(rows) - len(ids))
+    # At least once on the wire, one row after de-duplication; each jump that was planted was told, and no other move.
+    ids = [alert_id for (alert_id,) in _rows(ran.dsn, "SELECT alert_id FROM alerts")]
+    sent = {alert.alert_id for alert in alerts_of(ran)}
+    verdict.add("alerts", lost=len(set(ids) - sent), doubled=len(ids) - len(set(ids)), wrong=len(sent - set(ids)))
+    judge_moves(_rows(ran.dsn, _MOVES), load.jumps, verdict)
+
+
+_MOVES = """SELECT venue || ':' || symbol, (extract(epoch FROM window_start) * 1000000)::bigint,
+  (extract(epoch FROM window_end) * 1000000)::bigint FROM alerts WHERE rule = 'price_move'"""
+
+
+def judge_moves(told: Sequence[tuple[str, int, int]], jumps: Sequence[Jump], verdict: Verdict) -> None:
+    """Hold told moves (market, start and end of the window that the rule looked at) to the planted jumps."""
+    for jump in jumps:
+        times = sum(_shows(move, jump) for move in told)
+        verdict.add(f"alert of {jump}", lost=int(times == 0), doubled=max(0, times - 1))
+    verdict.add("moves that were none", wrong=sum(not any(_shows(move, jump) for jump in jumps) for move in told))
+
+
+def _shows(move: tuple[str, int, int], jump: Jump) -> bool:
+    market, start_us, end_us = move
+    return market == jump.market and start_us <= jump.at_us < end_us
 
 
 def alerts_of(ran: Served) -> list[Alert]:

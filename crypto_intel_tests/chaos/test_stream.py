@@ -20,7 +20,8 @@ from crypto_intel.contracts.settings import Kafka, Topics
 from crypto_intel.stack.kafka import admin
 from crypto_intel_tests.chaos import inputs
 from crypto_intel_tests.chaos.application import Sender
-from crypto_intel_tests.chaos.crashes import DAMAGES, EDGES, forget, newest
+from crypto_intel_tests.chaos.crashes import DAMAGES, forget, newest
+from crypto_intel_tests.chaos.edges import EDGES
 from crypto_intel_tests.chaos.judgement import Verdict, bronze_count
 from crypto_intel_tests.chaos.load import PARTITIONS, Load
 from crypto_intel_tests.chaos.rejects import judge_late, judge_rejected

@@ -140,6 +140,7 @@ class Publisher:
         failpoints.reach(f"{query}:postgres")
         if alerts or batch_id % 30 == 0:  # what a crash left behind is sent as well
             self._until_done("kafka", lambda: self._send_alerts(sink))
+        if alerts:
             failpoints.reach(f"{query}:alerts")
         self._show(upserts, alerts)
         failpoints.reach(f"{query}:redis")

@@ -14,6 +14,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from crypto_intel.contracts.events import Alert, encode
 from crypto_intel.contracts.settings import Kafka
+from streaming import failpoints
 from streaming.errors import RetryableError
 
 DELIVERY_S = 10.0
@@ -53,7 +54,9 @@ class AlertRelay:
         """
         sent = 0
         while pending := outbox.pending_alerts(limit):
+            failpoints.reach("alerts:pending")
             acknowledged = self._deliver([alert for _, alert in pending])
+            failpoints.reach("alerts:acknowledged")
             outbox.mark_published(acknowledged)
             sent += len(acknowledged)
             if missing := len(pending) - len(acknowledged):
