@@ -84,6 +84,7 @@ def run(settings: StreamingSettings, names: list[str]) -> int:
         died = _watch(queries, stopping, metrics)
         stopping.set()
         _drain(queries)
+        reporter.flush()
         metrics.close()
         session.stop()
     return 1 if died else 0

@@ -1,8 +1,7 @@
 """What each query is doing, told after every batch: to ops.stream_progress, for people and for Dagster, and to
 Prometheus.
 
-Best effort: a report that can not be stored is logged and dropped, since the next batch brings a newer one; a query
-never waits for it.
+Best effort: a report that can not be stored waits for the next one, in bounds; a query never waits for it.
 """
 
 from __future__ import annotations
@@ -28,9 +27,11 @@ from streaming.jobs.metrics import Metrics
 from streaming.jobs.query import Figures, StateFigures
 from streaming.jobs.standing import last_batch, read_to
 from streaming.settings import StreamingSettings
-from streaming.sinks.progress import ProgressRow, ProgressSink
+from streaming.sinks.progress import ProgressRelay, ProgressRow, ProgressSink
 
 _WHOLE = "triggerExecution"  # Spark's name for all of a batch
+
+FLUSH_S = 5.0
 
 log = structlog.get_logger()
 
@@ -49,6 +50,7 @@ class ProgressReporter(StreamingQueryListener):
         self, settings: StreamingSettings, now_us: Callable[[], int], figures: Figures, metrics: Metrics
     ) -> None:
         self._sink = ProgressSink(settings.postgres_dsn)
+        self._relay = ProgressRelay(ProgressSink(settings.postgres_dsn))
         self._checkpoints = settings.checkpoint_root
         self._now_us = now_us
         self._figures = figures
@@ -81,10 +83,11 @@ class ProgressReporter(StreamingQueryListener):
 
     def _write(self, row: ProgressRow) -> None:
         self._metrics.tell(row)
-        try:
-            self._sink.write(row)
-        except Exception as error:  # a status page must never hurt a stream
-            log.warning("progress not stored", query=row.query, error=repr(error)[:300])
+        self._relay.tell(row)
+
+    def flush(self) -> None:
+        """Wait for what is being stored, a moment at most: the next start tells the same."""
+        self._relay.flush(FLUSH_S)
 
 
 def progress_row(progress: StreamingQueryProgress, now_us: int, own: StateFigures) -> ProgressRow:

@@ -6,13 +6,18 @@ for the same batch does not count its records twice.
 
 from __future__ import annotations
 
+import threading
+from collections import deque
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
+import structlog
 from psycopg.types.json import Jsonb
 from pydantic import SecretStr
 
+from streaming.errors import RetryableError
 from streaming.sinks.connection import PostgresConnection
 
 _UPSERT = """
@@ -33,6 +38,12 @@ ON CONFLICT (query) DO UPDATE SET
 """
 
 _UPSERT_IF_NEW = f"{_UPSERT.rstrip()}\nWHERE p.batch_id <> EXCLUDED.batch_id"
+
+
+MOST_WAITING = 1_000
+"""Reports kept while PostgreSQL is away, some ten minutes of all queries; then the oldest are forgotten."""
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
@@ -62,13 +73,13 @@ class ProgressSink:
     def __init__(self, dsn: SecretStr | None) -> None:
         self._database = PostgresConnection(dsn, application="crypto-intel progress") if dsn else None
 
-    def write(self, row: ProgressRow) -> None:
-        """Store a report.
+    def write(self, *rows: ProgressRow) -> None:
+        """Store reports in their order, in one transaction.
 
         Raises:
             RetryableError: PostgreSQL is away.
         """
-        self._execute(_UPSERT, row)
+        self._execute(_UPSERT, rows)
 
     def write_if_new(self, row: ProgressRow) -> None:
         """Store a report unless the newest is of the same batch.
@@ -76,10 +87,66 @@ class ProgressSink:
         Raises:
             RetryableError: PostgreSQL is away.
         """
-        self._execute(_UPSERT_IF_NEW, row)
+        self._execute(_UPSERT_IF_NEW, [row])
 
-    def _execute(self, statement: str, row: ProgressRow) -> None:
+    def _execute(self, statement: str, rows: Sequence[ProgressRow]) -> None:
         if self._database is not None:
             with self._database.transaction() as connection:
-                told = {**asdict(row), "end_offsets": Jsonb(row.end_offsets), "phases_ms": Jsonb(row.phases_ms)}
-                connection.execute(statement, told)
+                for row in rows:
+                    told = {**asdict(row), "end_offsets": Jsonb(row.end_offsets), "phases_ms": Jsonb(row.phases_ms)}
+                    connection.execute(statement, told)
+
+
+class ProgressRelay:
+    """Takes reports at once and stores them from a thread of its own, so that no query waits for PostgreSQL.
+
+    What came while it was slow is stored together; while it is away the last `MOST_WAITING` wait for the next report.
+    """
+
+    def __init__(self, sink: ProgressSink) -> None:
+        self._sink = sink
+        self._waiting: deque[ProgressRow] = deque(maxlen=MOST_WAITING)
+        self._changed = threading.Condition()
+        self._is_storing = False
+
+    def tell(self, row: ProgressRow) -> None:
+        """Take a report."""
+        with self._changed:
+            self._waiting.append(row)
+            if not self._is_storing:
+                self._is_storing = True
+                threading.Thread(target=self._store, name="progress", daemon=True).start()
+
+    def flush(self, timeout_s: float) -> bool:
+        """Wait until nothing is being stored, at most so long; whether that is so."""
+        with self._changed:
+            return self._changed.wait_for(lambda: not self._is_storing, timeout_s)
+
+    def _store(self) -> None:
+        # Ends when nothing waits, or when PostgreSQL is away: the next report tries again.
+        while rows := self._take():
+            try:
+                self._sink.write(*rows)
+            except RetryableError as error:
+                log.warning("progress waits for PostgreSQL", reason=str(error))
+                self._put_back(rows)
+                return
+            except Exception as error:  # a status page must never hurt a stream
+                log.warning("progress not stored", error=repr(error)[:300])
+
+    def _take(self) -> list[ProgressRow]:
+        with self._changed:
+            rows = list(self._waiting)
+            self._waiting.clear()
+            if not rows:
+                self._end()
+            return rows
+
+    def _put_back(self, rows: Sequence[ProgressRow]) -> None:
+        with self._changed:
+            self._waiting = deque([*rows, *self._waiting], maxlen=MOST_WAITING)
+            self._end()
+
+    def _end(self) -> None:
+        self._is_storing = False
+        self._changed.notify_all()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import traceback
+import uuid
 from pathlib import Path
 from urllib.parse import quote
 
@@ -19,6 +20,7 @@ from crypto_intel_tests.streaming.sinks.rows import KNOWN, alert, bar, frame, ke
 from streaming.errors import FatalError, RetryableError, StreamingError
 from streaming.sinks.connection import PostgresConnection
 from streaming.sinks.postgres import PostgresSink, Upsert
+from streaming.sinks.progress import ProgressRelay, ProgressRow, ProgressSink
 
 CANARY = "canary/pass@word?Xy7"
 
@@ -28,13 +30,17 @@ def _bars(minute: int = 0) -> list[Upsert]:
 
 
 @pytest.mark.stack
-def test_a_server_that_stops_makes_the_batch_wait_and_lose_nothing(tmp_path: Path) -> None:
+def test_a_server_that_stops_makes_batch_and_reports_wait_and_lose_nothing(tmp_path: Path) -> None:
     server = PostgresServer(tmp_path, free_port())
     with server.start() as running:
         running.wait_until_ready()
         migrate(server.dsn)
         sink = PostgresSink(SecretStr(server.dsn), query="live", epoch="1")
         assert sink.publish(0, _bars())
+    relay = ProgressRelay(ProgressSink(SecretStr(server.dsn)))
+    for batch_id in range(3):
+        relay.tell(ProgressRow("live", batch_id, str(uuid.UUID(int=1)), {}, input_rows=10))
+        assert relay.flush(30)
     for _ in range(2):
         with pytest.raises(RetryableError, match="not available"):
             sink.publish(1, _bars(1), alerts=[alert()], refresh_enriched=keys(1), known_at=KNOWN)
@@ -44,6 +50,11 @@ def test_a_server_that_stops_makes_the_batch_wait_and_lose_nothing(tmp_path: Pat
         assert not sink.publish(1, _bars(1))
         assert [alert_id for alert_id, _ in sink.pending_alerts()] == [alert().alert_id]
         sink.close()
+        relay.tell(ProgressRow("live", 3, str(uuid.UUID(int=1)), {}, input_rows=10))
+        assert relay.flush(30)
+        with psycopg.connect(server.dsn) as other:
+            found = other.execute("SELECT batch_id, rows_total FROM ops.stream_progress").fetchall()
+    assert found == [(3, 40)]
 
 
 @pytest.mark.stack

@@ -8,9 +8,10 @@ from datetime import UTC, datetime
 import pytest
 from pydantic import SecretStr
 
+from crypto_intel_tests.chaos.postgres import slow_commits
 from crypto_intel_tests.streaming.sinks.conftest import Rows
 from streaming.errors import RetryableError
-from streaming.sinks.progress import ProgressRow, ProgressSink
+from streaming.sinks.progress import ProgressRelay, ProgressRow, ProgressSink
 
 REPORT = ProgressRow(
     query="ingest",
@@ -51,6 +52,17 @@ def test_where_a_query_stands_is_told_only_if_its_last_batch_was_not(own_postgre
     assert rows("SELECT batch_id, rows_total FROM ops.stream_progress")[0] == {"batch_id": 5, "rows_total": 10}
     sink.write_if_new(replace(standing, batch_id=-1, end_offsets={}))
     assert rows("SELECT batch_id, end_offsets FROM ops.stream_progress")[0] == {"batch_id": -1, "end_offsets": {}}
+
+
+@pytest.mark.stack
+def test_reports_do_not_wait_for_slow_commits_and_all_of_them_count(own_postgres_dsn: str, rows: Rows) -> None:
+    relay = ProgressRelay(ProgressSink(SecretStr(own_postgres_dsn)))
+    with slow_commits(own_postgres_dsn, 1):
+        for batch_id in range(50):
+            relay.tell(replace(REPORT, batch_id=batch_id, input_rows=1))
+        assert not relay.flush(0)  # all are told, and the first is still being stored
+        assert relay.flush(30)
+    assert rows("SELECT batch_id, rows_total FROM ops.stream_progress") == [{"batch_id": 49, "rows_total": 50}]
 
 
 def test_without_a_database_nothing_is_stored_and_one_that_is_away_is_told() -> None:
