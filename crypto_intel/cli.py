@@ -5,6 +5,7 @@ from __future__ import annotations
 from crypto_intel.serving.commands import app as keys
 from crypto_intel.stack.backfill import app as backfill
 from crypto_intel.stack.backfill_fred import fred
+from crypto_intel.stack.backfill_gaps import gaps
 from crypto_intel.stack.backup import backup, restore
 from crypto_intel.stack.commands import app as commands
 from crypto_intel.stack.commands import main as app
@@ -23,6 +24,7 @@ commands.command(epilog="`crypto-intel trace price_move:binance:BTC-USDT:1` · `
 commands.command(epilog="`crypto-intel password --data-dir .demo/sim`")(password)
 commands.command(epilog="`crypto-intel inject gap --symbol BTC-USDT --ids 500`")(inject)
 backfill.command(epilog="`crypto-intel backfill fred --from 1980`")(fred)
+backfill.command(epilog="`crypto-intel backfill gaps` · `crypto-intel backfill gaps --venue kraken`")(gaps)
 commands.add_typer(backfill)
 commands.add_typer(keys)
 commands.add_typer(rules)

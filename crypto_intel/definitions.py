@@ -16,6 +16,7 @@ from crypto_intel import defs as defs_folder
 from crypto_intel.automation.jobs import JOBS, SCHEDULES
 from crypto_intel.automation.macro import MACRO_SENSORS
 from crypto_intel.automation.rebuilding import SENSORS as REBUILDING_SENSORS
+from crypto_intel.automation.refetching import REFETCHING_SENSORS
 from crypto_intel.automation.streams import SENSORS
 from crypto_intel.automation.telling import incidents_sensor, notices_sensor
 from crypto_intel.resources.channels import Channels
@@ -26,6 +27,7 @@ from crypto_intel.resources.lake import Lake
 from crypto_intel.resources.postgres import Postgres
 from crypto_intel.resources.quarantine import Quarantine
 from crypto_intel.resources.spark import BatchSpark
+from crypto_intel.resources.venues import Venues
 
 
 def default_resources() -> dict[str, Any]:
@@ -40,6 +42,7 @@ def default_resources() -> dict[str, Any]:
         "fred": Fred(),
         "spark": BatchSpark(),
         "channels": Channels(),
+        "venues": Venues(),
     }
 
 
@@ -53,7 +56,7 @@ def build_defs(*, resource_overrides: Mapping[str, Any] | None = None) -> dg.Def
         resources={**default_resources(), **(resource_overrides or {})},
         jobs=JOBS,
         schedules=SCHEDULES,
-        sensors=[*SENSORS, *MACRO_SENSORS, *REBUILDING_SENSORS, incidents_sensor, notices_sensor],
+        sensors=[*SENSORS, *MACRO_SENSORS, *REBUILDING_SENSORS, *REFETCHING_SENSORS, incidents_sensor, notices_sensor],
         # One process a run: a process a step would load Polars, Dagster and Spark's client once for each asset.
         executor=dg.in_process_executor,
     )

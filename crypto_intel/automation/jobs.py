@@ -28,13 +28,14 @@ from crypto_intel.contracts.macro import (
     MACRO_FRED_SERIES,
     MACRO_RELEASE_DATES,
 )
+from crypto_intel.contracts.parts import TRADE_VENUES
 from crypto_intel.contracts.tables import (
     GOLD_BARS_1M,
     GOLD_MARKET_ENRICHED,
     SILVER_GAPS,
     SILVER_TRADES,
 )
-from crypto_intel.graph.specs import key_of
+from crypto_intel.graph.specs import key_of, refetched_key
 
 HOUR_TABLES = (
     SILVER_TRADES,
@@ -115,6 +116,9 @@ HOURS = {**HEAVY, "dagster/priority": "1"}
 LIGHT = {**RETRY_CRASHES, WEIGHT: "light", "dagster/max_runtime": "300", "dagster/priority": "5"}
 """Seconds, and somebody waits for them: beside a heavy one, and before it in the queue."""
 
+ASKING = {**RETRY_CRASHES, WEIGHT: "asking", "dagster/max_runtime": "600", "dagster/priority": "3"}
+"""Waits for a venue, and needs next to no CPU: one at a time beside the others, so that no repair waits for it."""
+
 hour_job = dg.define_asset_job(
     "market_hour",
     _selection(HOUR_ASSETS, HOUR_CHECKS),
@@ -164,6 +168,16 @@ calendar_job = dg.define_asset_job(
     tags=HEAVY,
     description="What FRED says of its series, and the days on which their releases come out.",
 )
+refetch_jobs = {
+    venue: dg.define_asset_job(
+        f"missing_trades_{venue}",
+        _selection([refetched_key(venue)], []),
+        tags=ASKING,
+        description=f"Trades of {venue} that its producer left missing, fetched by id; all that are open now where the "
+        "config names none.",
+    )
+    for venue in TRADE_VENUES
+}
 retention_job = dg.define_asset_job(
     "retention",
     dg.AssetSelection.assets(dg.AssetKey(["publish", "retention"])),
@@ -179,4 +193,5 @@ retention_schedule = dg.ScheduleDefinition(
     description="Once a day, when little else is asked for.",
 )
 JOBS = [hour_job, repair_job, verdicts_job, day_job, macro_job, features_job, calendar_job, retention_job]
+JOBS += refetch_jobs.values()
 SCHEDULES = [retention_schedule]

@@ -1,7 +1,7 @@
 """What is made again because trades came late: repairs of gaps, above all.
 
 What belongs here: the sensors and what they read. What does not: which hours (core/hours.py), and the repair itself,
-which the producers do through Kafka by trade id.
+which the producers do through Kafka by trade id, or runs where they leave a gap open (refetching.py).
 """
 
 from __future__ import annotations

@@ -198,8 +198,8 @@ STREAM_CHECKS: list[StreamCheck] = [
         key_of(SILVER_GAPS),
         "no_gap_stays_open",
         f"No gap is open for longer than {int(OPEN_GAP_BOUND.total_seconds() / 60)} minutes of the platform clock.",
-        "the venue's REST did not give the ids below: the producer's log says why, and its next start fetches what it "
-        "still can.",
+        "the venue's REST did not give the ids below: the producer's log and the last missing_trades runs say why; "
+        "open_gaps_sensor asks again with growing waits, `crypto-intel backfill gaps` at once.",
         _no_gap_stays_open,
         dg.AssetCheckSeverity.WARN,
         OPEN_GAP_BOUND,

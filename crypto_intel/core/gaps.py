@@ -18,7 +18,7 @@ import polars as pl
 
 from crypto_intel.contracts.events import GAP_STATUSES
 from crypto_intel.contracts.tables import SILVER_GAPS
-from crypto_intel.core.frames import polars_schema
+from crypto_intel.core.frames import UTC_US, polars_schema
 from streaming.transforms.intervals import Interval, difference
 
 SPAN_PATIENCE = timedelta(days=2)
@@ -28,6 +28,11 @@ _MARKET = ["venue", "symbol"]
 _KEY = [*_MARKET, "first_id"]
 _SPAN = ["span_start", "span_end"]
 _SCHEMA = polars_schema(SILVER_GAPS)
+OPEN_SCHEMA = pl.Schema(
+    {"venue": pl.String, "symbol": pl.String, "gap_id": pl.Int64, "first_id": pl.Int64, "last_id": pl.Int64}
+    | {"found_at": UTC_US}
+)
+"""What `open_ids` gives."""
 
 
 class _Piece(NamedTuple):
@@ -201,6 +206,31 @@ def recent_ledger(statuses: pl.LazyFrame, ledger: pl.LazyFrame, since: datetime)
 def open_since(ledger: pl.DataFrame, clock: datetime, patience: timedelta) -> pl.DataFrame:
     """Gaps that are open for longer than `patience` at a time of the platform clock, oldest first."""
     return ledger.filter((pl.col("state") == "open") & (pl.col("found_at") < clock - patience)).sort("found_at")
+
+
+def open_ids(statuses: pl.DataFrame) -> pl.DataFrame:
+    """Ids that are missing and may still come: venue, symbol, gap_id, first_id, last_id, found_at; disjoint, by id.
+
+    `gap_id` is the first id of the gap that named them first, and `found_at` when it did (platform clock).
+
+    Args:
+        statuses: rows of bronze.feed_status.
+    """
+    told = statuses.filter(pl.col("symbol").is_not_null() & (pl.col("first_id") <= pl.col("last_id")))
+    told = told.sort("received_at", "first_id", "last_id", "detail").with_columns(
+        gap=pl.struct("first_id", "received_at")
+    )
+    announced = _by_market(told.filter(pl.col("status") == "gap"), "gap")
+    settled = _by_market(told.filter(pl.col("status").is_in(["repaired", "unrecoverable"])), "status")
+    rows = [
+        (*market, piece.told["first_id"], first, last, piece.told["received_at"])
+        for market, pieces in sorted(announced.items())
+        for piece in pieces.pieces
+        for first, last in difference(
+            [(piece.first, piece.last)], [(p.first, p.last) for p in settled[market].within(piece.first, piece.last)]
+        )
+    ]
+    return pl.DataFrame(rows, schema=OPEN_SCHEMA, orient="row")
 
 
 def unrecoverable_ids(statuses: pl.DataFrame) -> pl.DataFrame:

@@ -88,9 +88,16 @@ def table_metadata(table: Table) -> dict[str, Any]:
     }
 
 
-def table_args(table: Table, kinds: set[str], tags: Mapping[str, str] | None = None) -> dict[str, Any]:
-    """Arguments of `dg.asset` for a table that Dagster writes: all that follows from the contract."""
+def table_args(
+    table: Table, kinds: set[str], tags: Mapping[str, str] | None = None, pool: str | None = None
+) -> dict[str, Any]:
+    """Arguments of `dg.asset` for a table that Dagster writes: all that follows from the contract.
+
+    Args:
+        pool: what bounds the step; None: the table, which one step writes at a time.
+    """
     return {
+        "pool": pool or f"writes_{table.layer}_{table.name}",
         "key": key_of(table),
         "group_name": table.layer,
         "description": table.doc,
@@ -133,9 +140,19 @@ def served_spec_args(table: ServedTable, kinds: set[str] | None = None) -> dict[
     }
 
 
+FRED_POOL = "fred"
+"""Steps that ask FRED go one at a time: its budget is by key, and each process counts its own requests. One pool is a
+step's, and who alone asks for a table's rows is its only writer, so this one bounds the writer as well."""
+
+
 def source_key(name: str) -> dg.AssetKey:
     """Asset key of a feed, a topic or a streaming job."""
     return dg.AssetKey(["sources", name])
+
+
+def refetched_key(venue: str) -> dg.AssetKey:
+    """Asset key of a venue's trades that runs fetched."""
+    return source_key(f"refetched_trades_{venue}")
 
 
 def feed_spec(name: str, doc: str, kind: str) -> dg.AssetSpec:

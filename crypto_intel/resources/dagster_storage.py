@@ -2,11 +2,13 @@
 
 Dagster's own open a connection for each statement, milliseconds of two processes each, look for their tables whenever
 an instance is made, which a code server does for each tick of a sensor, and note what is planned one by one: a run of
-1,598 partitions begins a minute late. dagster.yaml names these classes; the tables are Dagster's.
+1,598 partitions begins a minute late. And who waits for a pool's slot waits here: Dagster's one-process executor asks
+without a pause until it has it, at a core's cost. dagster.yaml names these classes; the tables are Dagster's.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
@@ -14,7 +16,9 @@ from typing import Any, Self
 
 import dagster as dg
 from dagster._core.storage.event_log.schema import SqlEventLogStorageTable
+from dagster._record import replace
 from dagster._serdes import ConfigurableClassData
+from dagster._utils.concurrency import ConcurrencyClaimStatus
 from dagster_postgres import PostgresEventLogStorage, PostgresRunStorage, PostgresScheduleStorage
 from dagster_postgres.utils import create_pg_engine, pg_url_from_config
 from sqlalchemy import Engine, text
@@ -22,6 +26,9 @@ from sqlalchemy import Engine, text
 KEPT = 2
 MOST_AT_ONCE = 20
 """Connections of a process, for threads of the daemon and ticks of a code server; all but KEPT are closed after use."""
+
+CLAIM_WAIT_S, CLAIM_POLL_S = 2.0, 0.25
+"""How long a step waits for its pool before the run looks for another step that may go, and how often it asks."""
 
 RECYCLE_S = 300
 """A kept connection is no older than that."""
@@ -94,6 +101,17 @@ class EventLog(_Kept, PostgresEventLogStorage):
             self._store_planned(planned)
         if others := [event for event in events if not _is_planned(event)]:
             super().store_event_batch(others)
+
+    def claim_concurrency_slot(
+        self, concurrency_key: str, run_id: str, step_key: str, priority: int | None = None
+    ) -> ConcurrencyClaimStatus:
+        """Take a slot of a pool, or wait for one for CLAIM_WAIT_S; who got none may ask again at once."""
+        until = time.monotonic() + CLAIM_WAIT_S
+        while True:
+            status = super().claim_concurrency_slot(concurrency_key, run_id, step_key, priority)
+            if status.is_claimed or time.monotonic() >= until:
+                return replace(status, sleep_interval=0.0)
+            time.sleep(CLAIM_POLL_S)
 
     def forget(self, before: datetime) -> dict[str, int]:
         """Delete what sensors have told without a run: observations, and evaluations of checks.

@@ -40,25 +40,37 @@ schedule_storage:
   module: crypto_intel.resources.dagster_storage
   class: ScheduleStorage
   config: {{postgres_url: {{env: {URL_VARIABLE}}}}}
-# Two cores: one heavy run beside the stream, and a light one that somebody waits for (a repair) beside both.
 run_coordinator:
   module: dagster.core.run_coordinator
   class: QueuedRunCoordinator
-  config:
-    max_concurrent_runs: 2
+  config: {{dequeue_interval_seconds: 2}}
+concurrency:
+  # Two cores: one heavy run beside the stream, a light one that somebody waits for (a repair) beside both, and one that
+  # waits for a venue.
+  runs:
+    max_concurrent_runs: 3
     tag_concurrency_limits:
       - key: crypto_intel/weight
         value: heavy
         limit: 1
-    dequeue_interval_seconds: 2
+      - key: crypto_intel/weight
+        value: asking
+        limit: 1
+  # One step at a time writes a table, asks a venue, asks FRED, whoever launched it. By step and not by run: a repair
+  # waits for an hour's write of the ledger, not for the hour.
+  pools:
+    granularity: op
+    default_limit: 1
 # A run whose process is gone (kill -9, a crash of the machine) is marked as failed: by its code server within seconds,
-# or, where that is gone too, when the run's dagster/max_runtime is over, and then repeated.
+# or, where that is gone too, when the run's dagster/max_runtime is over, and then repeated. What it held of pools is
+# free at the next look.
 run_monitoring:
   enabled: true
   start_timeout_seconds: 180
   cancel_timeout_seconds: 60
   max_runtime_seconds: 3600
-  poll_interval_seconds: 30
+  poll_interval_seconds: 10
+  free_slots_after_run_end_seconds: 1
 # A slow look of one sensor holds up no other.
 sensors:
   use_threads: true

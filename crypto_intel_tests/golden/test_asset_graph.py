@@ -15,7 +15,12 @@ def describe(graph: dg.Definitions) -> dict[str, Any]:
     """What people rely on in the graph: assets, checks, jobs and sensors, in an order that does not change."""
     repository = graph.get_repository_def()
     return {
-        "assets": dict(sorted((spec.key.to_user_string(), _asset(spec)) for spec in graph.resolve_all_asset_specs())),
+        "assets": dict(
+            sorted(
+                (spec.key.to_user_string(), {**_asset(spec), "pool": _pool(repository, spec.key)})
+                for spec in graph.resolve_all_asset_specs()
+            )
+        ),
         "checks": _checks(repository.asset_graph),
         "jobs": {name: _job(repository, name) for name in sorted(repository.job_names) if not name.startswith("__")},
         "sensors": {
@@ -41,6 +46,11 @@ def _asset(spec: dg.AssetSpec) -> dict[str, Any]:
         "code_version": spec.code_version,
         "columns": [column.name for column in _columns(spec)],
     }
+
+
+def _pool(repository: dg.RepositoryDefinition, key: dg.AssetKey) -> str | None:
+    found = repository.assets_defs_by_key[key]
+    return found.op.pool if found.is_executable else None
 
 
 def _partitions(partitions: dg.PartitionsDefinition[Any] | None) -> str | None:

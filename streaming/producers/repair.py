@@ -18,7 +18,7 @@ from streaming.clock import PlatformClock
 from streaming.errors import RejectedInput, RetryableError
 from streaming.producers.gaps import Gap, IdTracker, OpenGaps, newest, oldest, runs, without
 from streaming.producers.http import RequestRefused
-from streaming.producers.settings import Repair
+from streaming.producers.repair_settings import Repair
 from streaming.producers.venue import Mark, VenueRest
 from streaming.producers.voice import Voice
 
@@ -213,7 +213,7 @@ class Repairer:
                 waits = _waits(settings.late_wait_s, settings.late_wait_max_s)
 
     async def retry_once(self) -> None:
-        """Fetch all that stayed open again."""
+        """Fetch all that stayed open again; it was told as a gap before."""
         for symbol in list(self.open.gaps):
             for gap in self.open.take(symbol):
                 await self._fetch_and_tell(symbol, gap)
@@ -221,7 +221,7 @@ class Repairer:
     def _complain(self, symbol: str, error: Exception) -> None:
         failure = self._last_failure.pop(symbol, "")
         spent = f"not done in {self._settings.budget_s:g} s{failure and ': '}{failure}"
-        self._voice.complain(symbol, str(error) or spent)
+        self._voice.complain(symbol, str(error) or spent, is_refused=isinstance(error, RequestRefused))
 
     def _now(self) -> int:
         return self._clock.now_us()

@@ -6,9 +6,9 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, Field, SecretStr
 
-from crypto_intel.contracts.settings import Settings
 from crypto_intel.contracts.symbols import Symbol
 from streaming.producers.poll_settings import AlphaVantage, CoinGecko, NewsApi, Rss
+from streaming.producers.repair_settings import RepairSettings
 
 KRAKEN_SYMBOLS = ",".join(f"{base}-USD" for base in ("BTC", "ETH", "SOL", "XRP", "ADA", "DOT", "LTC", "DOGE"))
 DEFAULT_SYMBOLS = ",".join(
@@ -37,24 +37,6 @@ class Reconnect(BaseModel):
         default=85_800, gt=0, description="23 h 50 min: venues close after 24 h; by then another connection took over."
     )
     overlap_s: float = Field(default=2.0, ge=0, description="Both connections live so long, so that nothing is missed.")
-
-
-class Repair(BaseModel):
-    """How missing trades are fetched."""
-
-    limit_ids: int = Field(default=50_000, ge=0, description="Per symbol and gap; the newest ones are fetched.")
-    budget_s: float = Field(default=30.0, gt=0, description="After it the symbol streams on and the gap stays open.")
-    history_minutes: float = Field(default=5.0, ge=0, description="Fetched at the first start, so that bars exist.")
-    max_jump_ids: int = Field(
-        default=1_000_000,
-        ge=1,
-        description="An id further from the last one is refused unless the next ones confirm it.",
-    )
-    late_s: float = Field(
-        default=3600, ge=0, description="What stayed open is tried again for so long; then left open."
-    )
-    late_wait_s: float = Field(default=30, gt=0, description="Before the second try; doubles up to late_wait_max_s.")
-    late_wait_max_s: float = Field(default=600, gt=0)
 
 
 class Venue(BaseModel):
@@ -94,7 +76,7 @@ class Kraken(Venue):
     connects_window_s: float = Field(default=600, gt=0)
 
 
-class ProducerSettings(Settings):
+class ProducerSettings(RepairSettings):
     """Everything that a producer reads."""
 
     clock_url: str | None = Field(default=None, description="Serves the platform clock; unset: system time.")
@@ -109,4 +91,3 @@ class ProducerSettings(Settings):
     coingecko: CoinGecko = CoinGecko()
     alphavantage: AlphaVantage = AlphaVantage()
     reconnect: Reconnect = Reconnect()
-    repair: Repair = Repair()

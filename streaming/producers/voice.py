@@ -100,9 +100,9 @@ class Voice:
         self.counts["missing"] += gap.size
         self.say("gap", symbol=symbol, ids=gap, detail=f"{gap.size} trades{detail and ', '}{detail}")
 
-    def complain(self, symbol: str, reason: str) -> None:
-        """Trades could not be fetched."""
-        log.warning("trades could not be fetched", venue=self.venue, symbol=symbol, reason=reason)
+    def complain(self, symbol: str, reason: str, *, is_refused: bool = False) -> None:
+        """Trades could not be fetched; `is_refused`: nor will the same request be answered later."""
+        log.warning("trades could not be fetched", venue=self.venue, symbol=symbol, reason=reason, refused=is_refused)
         self.say("poll", symbol=symbol, detail=f"could not fetch trades: {reason}", stream="rest")
 
     def reject(self, raw: bytes, place: str, error: RejectedInput, received_at: int) -> None:

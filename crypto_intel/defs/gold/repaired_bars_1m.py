@@ -4,6 +4,7 @@ import dagster as dg
 import polars as pl
 
 from crypto_intel.contracts.derived import GOLD_REPAIRED_BARS_1M
+from crypto_intel.contracts.parts import TRADE_VENUES
 from crypto_intel.contracts.tables import (
     BRONZE_FEED_STATUS,
     BRONZE_TRADES,
@@ -13,7 +14,7 @@ from crypto_intel.contracts.tables import (
 )
 from crypto_intel.core.hours import hour_start
 from crypto_intel.graph.reports import describe_rows, markdown
-from crypto_intel.graph.specs import RUNNING_HOURLY, key_of, table_args
+from crypto_intel.graph.specs import RUNNING_HOURLY, key_of, refetched_key, table_args
 from crypto_intel.operations.repairs import proof, repaired_minutes
 from crypto_intel.resources.lake import Lake
 
@@ -22,7 +23,10 @@ MAX_GAPS_SHOWN = 20
 
 @dg.asset(
     **table_args(GOLD_REPAIRED_BARS_1M, {"polars", "deltalake"}),
-    deps=[key_of(table) for table in (BRONZE_FEED_STATUS, BRONZE_TRADES, SILVER_BARS_1M, SILVER_LATE_ARRIVALS)],
+    deps=[
+        *(key_of(table) for table in (BRONZE_FEED_STATUS, BRONZE_TRADES, SILVER_BARS_1M, SILVER_LATE_ARRIVALS)),
+        *(refetched_key(venue) for venue in TRADE_VENUES),
+    ],
     partitions_def=RUNNING_HOURLY,
     code_version="1",
 )

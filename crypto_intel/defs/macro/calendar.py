@@ -10,7 +10,7 @@ from crypto_intel.contracts.macro import MACRO_FRED_SERIES, MACRO_RELEASE_DATES,
 from crypto_intel.core.errors import TransientError
 from crypto_intel.core.frames import conform
 from crypto_intel.graph.reports import describe_rows
-from crypto_intel.graph.specs import input_of, source_key, table_args
+from crypto_intel.graph.specs import FRED_POOL, input_of, source_key, table_args
 from crypto_intel.resources.fred import Fred, FredClient
 from crypto_intel.resources.lake import Lake
 
@@ -20,7 +20,7 @@ LOOK_BACK = timedelta(days=400)
 _KINDS = {"rest", "polars", "deltalake"}
 
 
-@dg.asset(**table_args(MACRO_FRED_SERIES, _KINDS), deps=[source_key("fred")], code_version="1")
+@dg.asset(**table_args(MACRO_FRED_SERIES, _KINDS, pool=FRED_POOL), deps=[source_key("fred")], code_version="1")
 def fred_series(fred: Fred) -> dg.MaterializeResult[pl.DataFrame]:
     """Two requests a series: what it is, and what publishes it."""
     try:
@@ -49,7 +49,11 @@ def _series(client: FredClient, series_id: str, fetched_at: datetime) -> dict[st
     }
 
 
-@dg.asset(**table_args(MACRO_RELEASE_DATES, _KINDS), ins={"series": input_of(MACRO_FRED_SERIES)}, code_version="1")
+@dg.asset(
+    **table_args(MACRO_RELEASE_DATES, _KINDS, pool=FRED_POOL),
+    ins={"series": input_of(MACRO_FRED_SERIES)},
+    code_version="1",
+)
 def release_dates(series: pl.LazyFrame, fred: Fred, lake: Lake) -> dg.MaterializeResult[pl.DataFrame]:
     """One request a release: its days of the past year, and those announced."""
     today = (lake.platform_time() or datetime.now(UTC)).date()

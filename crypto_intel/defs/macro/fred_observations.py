@@ -11,7 +11,7 @@ from crypto_intel.core.errors import TransientError
 from crypto_intel.core.macro import join_clipped, parse_observations
 from crypto_intel.core.vintages import merge_vintages
 from crypto_intel.graph.reports import describe_rows
-from crypto_intel.graph.specs import SERIES_BY_YEAR, keys_of_dimension, source_key, table_args
+from crypto_intel.graph.specs import FRED_POOL, SERIES_BY_YEAR, keys_of_dimension, source_key, table_args
 from crypto_intel.resources.delta_io import partition_filter
 from crypto_intel.resources.fred import Fred, FredClient
 from crypto_intel.resources.lake import Lake
@@ -28,7 +28,7 @@ def _rows(client: FredClient, series: list[str], start: date, end: date) -> Iter
 
 
 @dg.asset(
-    **table_args(MACRO_FRED_OBSERVATIONS, {"rest", "polars", "deltalake"}),
+    **table_args(MACRO_FRED_OBSERVATIONS, {"rest", "polars", "deltalake"}, pool=FRED_POOL),
     deps=[source_key("fred")],
     partitions_def=SERIES_BY_YEAR,
     backfill_policy=dg.BackfillPolicy.single_run(),

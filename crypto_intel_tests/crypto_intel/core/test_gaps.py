@@ -12,7 +12,7 @@ from polars.testing import assert_frame_equal
 
 from crypto_intel.contracts.tables import SILVER_GAPS
 from crypto_intel.core.frames import empty_frame, to_arrow
-from crypto_intel.core.gaps import fold, open_since, unrecoverable_ids, with_spans
+from crypto_intel.core.gaps import fold, open_ids, open_since, unrecoverable_ids, with_spans
 
 START = datetime(2026, 11, 20, 12, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
@@ -161,3 +161,23 @@ def test_a_gap_is_open_for_too_long_by_the_platform_clock() -> None:
     ledger = fold(statuses(("gap", 1, 1, 0), ("gap", 3, 3, 0), ("gap", 5, 5, 60), ("repaired", 3, 3, 1)))
     assert open_since(ledger, START + 30 * SECOND, 30 * SECOND)["first_id"].to_list() == []
     assert open_since(ledger, START + 31 * SECOND, 30 * SECOND)["first_id"].to_list() == [1]
+
+
+def test_open_ids_are_those_announced_and_neither_repaired_nor_gone() -> None:
+    told: list[Told] = [("gap", 10, 19, 0), ("repaired", 12, 13, 5), ("unrecoverable", 16, 16, 6), ("gap", 18, 25, 7)]
+    found = open_ids(statuses(*told)).select("gap_id", "first_id", "last_id").rows()
+    assert found == [(10, 10, 11), (10, 14, 15), (10, 17, 19), (18, 20, 25)]
+    assert open_ids(statuses(*told, ("repaired", 1, 99, 9))).is_empty()
+    assert open_ids(statuses()).is_empty()
+
+
+def test_a_gap_that_is_announced_again_after_its_repair_is_not_open() -> None:
+    told: list[Told] = [("gap", 10, 19, 0), ("repaired", 10, 19, 5), ("gap", 10, 22, 9)]
+    assert open_ids(statuses(*told)).select("first_id", "last_id").rows() == [(20, 22)]
+
+
+@given(st.lists(_told, max_size=15))
+def test_the_open_ids_of_a_ledger_are_what_its_gaps_lack(told: list[Told]) -> None:
+    ledger = fold(statuses(*told)).with_columns(size=pl.col("last_id") - pl.col("first_id") + 1)
+    is_open = open_ids(statuses(*told)).height > 0
+    assert is_open == ("open" in ledger["state"])

@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 
 from crypto_intel.automation.jobs import HOUR_TABLES
+from crypto_intel.automation.streams import hour_closed_sensor
 from crypto_intel.checks.hours import HOUR_CHECKS
 from crypto_intel.contracts.derived import GOLD_BARS_1D, GOLD_BARS_1H, SILVER_NEWS, SILVER_QUARANTINE
 from crypto_intel.contracts.tables import (
@@ -29,10 +30,17 @@ from crypto_intel.resources.lake import Lake
 from crypto_intel.resources.postgres import Postgres
 from crypto_intel.resources.spark import BatchSpark
 from crypto_intel_tests.crypto_intel import lakes
+from crypto_intel_tests.crypto_intel.defs import test_repaired_minutes as repaired_minutes
+from crypto_intel_tests.crypto_intel.defs.conftest import Tick
+from crypto_intel_tests.crypto_intel.defs.test_repaired_minutes import sink
+from streaming.sinks.postgres import PostgresSink
+
+__all__ = ["sink"]  # a fixture
 
 pytestmark = pytest.mark.stack
 
 KEY = event_hour(lakes.HOUR)
+JUDGED = "SELECT alert_id, state, verdict FROM alerts ORDER BY alert_id"
 
 
 def run(graph: dg.Definitions, key: str, *, job: str = "market_hour") -> dg.ExecuteInProcessResult:
@@ -141,6 +149,36 @@ def test_an_hour_made_again_after_a_repair_turns_its_bar_from_partial_to_repaire
     assert minute() == ("repaired", 10, 100.0, 2)
     revisions = lake.scan(GOLD_MARKET_ENRICHED).collect()["revision"].to_list()
     assert sorted(revisions) == [*[1] * 59, 2]  # no other minute changed
+
+
+def test_an_hour_that_a_repair_mended_while_it_ran_closes_green_and_its_alerts_are_judged_again(
+    served_graph: dg.Definitions, lake_path: Path, own_postgres_dsn: str, tick: Tick, sink: PostgresSink
+) -> None:
+    postgres = Postgres(dsn=own_postgres_dsn)
+    repaired_minutes.stream_with_a_gap(lake_path, sink)
+    repaired_minutes.repair(lake_path)
+    assert run(served_graph, KEY, job="repaired_minutes").success
+    assert repaired_minutes.served(postgres, repaired_minutes.ENRICHED) == [("repaired", 10, 100.0, 1)]
+    ended = lakes.HOUR + HOUR
+    lakes.append(lake_path, BRONZE_FEED_STATUS, lakes.heartbeats(ended, ended + timedelta(minutes=7)))
+    (request,) = tick(hour_closed_sensor).run_requests or []
+    result = run(served_graph, str(request.partition_key))
+    found = {one.check_name: one for one in result.get_asset_check_evaluations()}["stream_equals_batch"]
+    assert found.passed  # what streamed without the missing trades differs, and the repair says why
+    explained = {name: value.value for name, value in found.metadata.items() if name != "diff"}
+    assert (explained["bars_equal"], explained["bars_explained_by_late_arrivals"]) == (29, 1)
+    assert all(checks(result).values())
+    finals = "SELECT completeness, trade_count, is_final FROM market_enriched WHERE revision > 0 AND trade_count = 10"
+    assert ("repaired", 10, True) in repaired_minutes.served(postgres, finals)
+    before = repaired_minutes.served(postgres, JUDGED)
+    verdicts = run(served_graph, KEY, job="alert_verdicts")
+    assert verdicts.success and all(checks(verdicts).values())
+    after = repaired_minutes.served(postgres, JUDGED)
+    assert repaired_minutes.served(postgres, repaired_minutes.STATES) == [
+        ("data_incident", "resolved", "confirmed"),
+        ("data_incident", "resolved", None),
+    ]
+    assert after == before  # on the same trades the same judgement
 
 
 def test_both_sides_of_a_day_boundary_are_whole(served_graph: dg.Definitions, lake: Lake, lake_path: Path) -> None:

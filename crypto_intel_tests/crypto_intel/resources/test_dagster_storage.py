@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -146,3 +148,27 @@ def test_a_server_that_started_anew_costs_no_statement(
         assert cut
         instance.add_run(dg.DagsterRun(job_name="after"))
         assert {run.job_name for run in instance.get_runs()} == {"before", "after"}
+
+
+@dg.op(pool="scarce")
+def asks() -> None:
+    """A step that one may take at a time."""
+
+
+def test_a_step_waits_for_its_pool_at_no_cost_and_goes_when_it_is_free(
+    postgres_dsn: str, own: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pools = {**own, "concurrency": {"pools": {"granularity": "op", "default_limit": 1}}}
+    job = dg.GraphDefinition("asking", node_defs=[asks]).to_job(executor_def=dg.in_process_executor)
+    with instance_on(ensure_database(postgres_dsn, "storage_pools"), pools, monkeypatch) as (instance, made):
+        storage = instance.event_log_storage
+        assert job.execute_in_process(instance=instance).success
+        assert storage.claim_concurrency_slot("scarce", "a run that was killed", "asks").is_claimed
+        before, began, used = made["statements"], time.monotonic(), time.thread_time()
+        freeing = threading.Timer(3.0, storage.free_concurrency_slots_for_run, ["a run that was killed"])
+        freeing.start()
+        assert job.execute_in_process(instance=instance).success
+        freeing.join()
+        assert time.monotonic() - began >= 3.0
+        assert time.thread_time() - used < 1.5  # asking without a pause costs all of the wait
+        assert made["statements"] - before < 400

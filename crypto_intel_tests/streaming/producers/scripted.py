@@ -25,7 +25,7 @@ class ScriptedVenue:
         self.on_answer: Callable[[], None] = lambda: None
 
     async def offered(self, wanted: Collection[str]) -> dict[str, str]:
-        return {}
+        return {"BTCUSDT": BTC} if BTC in wanted else {}
 
     async def latest(self, name: str, symbol: str, received_at: int) -> Mark | None:
         self._fail()

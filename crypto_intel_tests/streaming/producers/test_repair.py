@@ -14,7 +14,7 @@ from streaming.producers import repair as repair_module
 from streaming.producers.gaps import Gap, IdTracker
 from streaming.producers.http import RequestRefused
 from streaming.producers.repair import Repairer
-from streaming.producers.settings import Repair
+from streaming.producers.repair_settings import Repair
 from streaming.producers.venue import Mark
 from streaming.producers.voice import Voice
 
