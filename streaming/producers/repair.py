@@ -173,6 +173,7 @@ class Repairer:
             try:
                 answer = await ask()
                 if answer or not needs_some:
+                    self._voice.answered()
                     return answer
                 self._last_failure[symbol] = "the venue gives none"
             except RejectedInput as error:

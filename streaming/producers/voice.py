@@ -39,6 +39,7 @@ class Voice:
         self._sink = sink
         self._clock = clock
         self._last_reason = ("", 0.0)
+        self._is_in_want = False
         self.counts: Counter[str] = Counter()
         self.messages = 0
         self.heard_at = time.monotonic()
@@ -103,7 +104,14 @@ class Voice:
     def complain(self, symbol: str, reason: str, *, is_refused: bool = False) -> None:
         """Trades could not be fetched; `is_refused`: nor will the same request be answered later."""
         log.warning("trades could not be fetched", venue=self.venue, symbol=symbol, reason=reason, refused=is_refused)
+        self._is_in_want = True
         self.say("poll", symbol=symbol, detail=f"could not fetch trades: {reason}", stream="rest")
+
+    def answered(self) -> None:
+        """The venue's REST gave what was asked; told where it had not before."""
+        if self._is_in_want:
+            self._is_in_want = False
+            self.say("poll", detail="ok: it answers again", stream="rest")
 
     def reject(self, raw: bytes, place: str, error: RejectedInput, received_at: int) -> None:
         """Input that cannot be used goes to the dead letters, whole."""

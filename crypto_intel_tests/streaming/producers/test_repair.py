@@ -74,6 +74,19 @@ async def test_what_is_not_back_in_time_stays_open_with_the_last_reason() -> Non
     assert "not done in 0.1 s: the venue gives none" in here.sink.statuses("poll")[0].detail
 
 
+async def test_a_venue_that_answers_again_is_said_to_once() -> None:
+    venue = ScriptedVenue(range(1, 15))
+    here = Repairing(venue, budget_s=0.1)
+    await here.repairer.fill(BTC, Gap(11, 12, 10))
+    assert here.sink.statuses("poll") == []
+    await here.repairer.fill(BTC, Gap(13, 20, 12))
+    venue.ids |= set(range(15, 31))
+    await here.repairer.retry_once()
+    await here.repairer.fill(BTC, Gap(21, 24, 20))
+    details = [status.detail for status in here.sink.statuses("poll") if status.stream == "rest"]
+    assert [detail.split(":")[0] for detail in details] == ["could not fetch trades", "ok"]
+
+
 async def test_a_refusal_ends_the_try_at_once() -> None:
     venue = ScriptedVenue(range(1, 30))
     venue.failures = [RequestRefused(400, b"no such market")]
