@@ -15,6 +15,7 @@ import pytest
 from confluent_kafka import Consumer, Message, TopicPartition
 
 from crypto_intel.automation.refetching import open_gaps_sensor
+from crypto_intel.contracts.parts import TRADE_VENUES
 from crypto_intel.contracts.settings import Kafka, Topics
 from crypto_intel.contracts.tables import BRONZE_FEED_STATUS, BRONZE_TRADES
 from crypto_intel.core.gaps import fold
@@ -39,6 +40,7 @@ pytestmark = pytest.mark.stack
 
 BTC = "BTC-USDT"
 IDS = 40
+Market = tuple[str, str]
 MINUTE = timedelta(minutes=1)
 
 
@@ -48,7 +50,7 @@ class Ingest:
     def __init__(self, kafka: Kafka, topics: Topics, lake: Path) -> None:
         self.kafka = kafka
         self.topics = topics
-        self._lake = lake
+        self.lake = lake
         self._read: dict[tuple[str, int], int] = {}
 
     def catch_up(self) -> None:
@@ -78,7 +80,7 @@ class Ingest:
         records = Records(*place, [message.value() or b"" for message in messages], offsets, times)
         for table, rows in decode(records).bronze.items():
             if table in {BRONZE_TRADES, BRONZE_FEED_STATUS} and rows.height:
-                lakes.append(self._lake, table, rows)
+                lakes.append(self.lake, table, rows)
 
 
 @pytest.fixture
@@ -94,26 +96,30 @@ def ingest(kafka_bootstrap: str, own_topics: Topics, lake_path: Path, monkeypatc
 async def simulator(tmp_path: Path, lake: Lake, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Simulator]:
     """A market whose gaps are a run's to fetch once they were seen"""
     async with simulated(tmp_path, trades_per_second=200) as found:
-        monkeypatch.setenv("CRYPTO_INTEL_BINANCE__REST_URL", f"http://127.0.0.1:{found.rest_port}")
+        for venue in TRADE_VENUES:
+            monkeypatch.setenv(f"CRYPTO_INTEL_{venue.upper()}__REST_URL", f"http://127.0.0.1:{found.rest_port}")
+        monkeypatch.setenv("CRYPTO_INTEL_KRAKEN__REST_PER_S", "100")
         monkeypatch.setenv("CRYPTO_INTEL_REFETCH__AFTER_S", "0.05")
         yield found
 
 
 @asynccontextmanager
-async def producing(settings: ProducerSettings, sink: KafkaSink) -> AsyncIterator[TradeFeed]:
+async def producing(settings: ProducerSettings, sink: KafkaSink, market: Market) -> AsyncIterator[TradeFeed]:
     """A producer that goes on where Kafka says."""
-    last = await asyncio.to_thread(last_trades, settings.kafka, settings.topics.trades, "binance", [BTC])
-    async with feeding(settings, sink, last) as (feed, _):  # type: ignore[arg-type]
+    venue, symbol = market
+    last = await asyncio.to_thread(last_trades, settings.kafka, settings.topics.trades, venue, [symbol])
+    async with feeding(settings, sink, last, venue) as (feed, _):  # type: ignore[arg-type]
         await eventually(lambda: feed.counts["ws"] > 20)
         yield feed
     await sink.flush()
 
 
-async def left_open(simulator: Simulator, settings: ProducerSettings, sink: KafkaSink) -> None:
+async def left_open(simulator: Simulator, settings: ProducerSettings, sink: KafkaSink, market: Market) -> None:
     """A gap whose repair takes longer than its budget, and whose producer then ends."""
-    async with producing(settings, sink) as feed:
-        await inject(simulator, kind="rest_slow", venue="binance", seconds=5, count=1)
-        await inject(simulator, kind="gap", symbol=BTC, count=IDS)
+    venue, symbol = market
+    async with producing(settings, sink, market) as feed:
+        await inject(simulator, kind="rest_slow", venue=venue, seconds=5, count=1)
+        await inject(simulator, kind="gap", venue=venue, symbol=symbol, count=IDS)
         await eventually(lambda: feed.repairer.open.ids == IDS)
 
 
@@ -125,14 +131,16 @@ def run(graph: dg.Definitions, request: dg.RunRequest) -> dict[str, Any]:
     return {name: value.value for name, value in event.materialization.metadata.items()}
 
 
+@pytest.mark.parametrize("market", [("binance", BTC), ("kraken", "BTC-USD")])
 async def test_a_gap_that_a_producer_left_open_is_repaired_by_a_run_beside_the_next_producer(
-    simulator: Simulator, ingest: Ingest, graph: dg.Definitions, lake: Lake, tick: Tick
+    simulator: Simulator, ingest: Ingest, graph: dg.Definitions, tick: Tick, market: Market
 ) -> None:
-    own = producer_settings(simulator, repair={"budget_s": 0.3}, binance={"symbols": BTC})
+    venue, symbol = market
+    own = producer_settings(simulator, repair={"budget_s": 0.3}, **{venue: {"symbols": symbol}})
     settings = own.model_copy(update={"kafka": ingest.kafka, "topics": ingest.topics})
     sink = KafkaSink(ingest.kafka, ingest.topics, feed_topic=ingest.topics.trades, client_id="test")
-    await left_open(simulator, settings, sink)
-    async with producing(settings, sink):
+    await left_open(simulator, settings, sink, market)
+    async with producing(settings, sink, market):
         ingest.catch_up()
         first = tick(open_gaps_sensor)
         await asyncio.sleep(0.05)  # what the setting says: until then the gap is its producer's
@@ -146,10 +154,11 @@ async def test_a_gap_that_a_producer_left_open_is_repaired_by_a_run_beside_the_n
     assert [metadata[name] for name in figures] == [again[name] for name in figures] == [IDS, IDS, 0, 0]
     assert metadata["minutes_hit"] in {1, 2} and f"| {IDS} |" in metadata["preview"]
 
+    lake = Lake(root=str(ingest.lake))
     ledger = fold(lake.scan(BRONZE_FEED_STATUS).collect())
     assert set(ledger["state"]) == {"repaired"}  # what passed between the two producers is a gap, too
     assert ledger.row(0, named=True)["repaired_count"] == IDS
-    trades = lake.scan(BRONZE_TRADES).filter(pl.col("symbol") == BTC).collect()
+    trades = lake.scan(BRONZE_TRADES).filter(pl.col("symbol") == symbol).collect()
     ids = trades["trade_id"].unique().sort()
     assert ids.diff().drop_nulls().unique().to_list() == [1]
     assert trades.height - ids.len() >= IDS  # each was fetched twice, and is one trade by its id
