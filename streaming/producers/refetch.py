@@ -36,6 +36,7 @@ class _Listener(Voice):
         super().__init__(venue, sink, clock)
         self.sizes: defaultdict[str, int] = defaultdict(int)
         self.busy = self.refusal = ""
+        self._is_in_want = True  # whoever left the gap open may have said that the venue does not answer
 
     def say(
         self,

@@ -49,6 +49,7 @@ async def test_exactly_the_missing_ids_are_written_and_told_as_repaired() -> Non
     assert told(sink, "repaired") == [(11, 1_500), (2_000, 2_009)]
     assert [(one.found, one.gone, one.left) for one in done.brought] == [(1_490, 0, 0), (10, 0, 0)]
     assert (done.busy, [one.refused for one in done.brought]) == ("", ["", ""])
+    assert [one.detail for one in sink.statuses("poll")] == ["ok: it answers again"]  # another said that it does not
 
 
 async def test_what_the_venue_no_longer_has_is_told_as_gone() -> None:
