@@ -1,7 +1,7 @@
 """R16: what runs in Dagster is killed: a run's process, then it and its code server at once, then the daemon.
 
 `python -m crypto_intel_tests.chaos.runs [FOLDER]`: starts `crypto-intel up` with Dagster and a simulated FRED, and for
-each fault asks for a run over two years of all series, kills when it has begun, and waits until nothing runs any more.
+each fault asks for a run over two years of all series, kills when it asks FRED, and waits until nothing runs any more.
 Ends with 1 unless each range was loaded by a run that succeeded, no run stayed STARTED longer than its max_runtime and
 120 s more, and every vintage is there once: as often as FRED has it.
 """
@@ -82,9 +82,9 @@ class Platform:
             client.submit_job_execution(JOB, repository_location_name=LOCATION, repository_name=REPOSITORY, tags=tags)
         )
 
-    def is_started(self, run_id: str) -> bool:
-        """The run's own process works on it."""
-        return self.query("SELECT status FROM runs WHERE run_id = %s", run_id) == [("STARTED",)]
+    def is_at_work(self, run_id: str) -> bool:
+        """The run's own process asks FRED, and holds its pool: what it is killed with must become free."""
+        return self.query("SELECT count(*) FROM concurrency_slots WHERE run_id = %s", run_id) == [(1,)]
 
     def is_ready(self) -> bool:
         """Dagster has made its tables, and its web server has loaded the code."""
@@ -150,7 +150,7 @@ def judge(platform: Platform, fault: str) -> tuple[list[str], float]:
     """Do a fault to a run; the statuses of the runs of its range, and seconds until all was settled."""
     kill, years = FAULTS[fault]
     run_id = platform.submit(fault, years)
-    until(lambda: platform.is_started(run_id), f"{fault}: the run begins")
+    until(lambda: platform.is_at_work(run_id), f"{fault}: the run begins")
     kill(platform)
     took_s = until(lambda: platform.is_settled() and _has_ended(platform, fault), f"{fault}: all is settled")
     return [status for (status,) in platform.query(_OF_RANGE, fault)], took_s

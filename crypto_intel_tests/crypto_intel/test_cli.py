@@ -94,3 +94,13 @@ def test_a_cluster_is_prepared_where_the_settings_point_and_only_once(
     first = CliRunner().invoke(app, ["prepare"])
     assert f"{len(Topics.model_fields)} topics created" in first.output
     assert "0 migrations applied, 0 topics created" in CliRunner().invoke(app, ["prepare"]).output
+
+
+def test_gaps_are_fetched_of_a_venue_that_there_is_in_a_stack_that_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = ["--data-dir", str(tmp_path)]
+    assert run(monkeypatch, "backfill", "gaps", "--venue", "nasdaq", *place) == 1
+    assert "there are: binance, kraken" in capsys.readouterr().err
+    assert run(monkeypatch, "backfill", "gaps", *place) == 1
+    assert "no stack runs on" in capsys.readouterr().err
