@@ -100,6 +100,8 @@ SENT_WITHIN_S = 10.0
 
 PATIENCE_S = 240.0
 
+SLOW_WORKER = "failed to connect back"
+
 
 @dataclass
 class Kills:
@@ -235,7 +237,8 @@ def cut(ground: Ground, scale: Scale, tell: Tell) -> list[Row]:
     for query, places in EDGES.items():
         own = [times[place] for place in places if place in times]
         what = f"each of {len(own)} edges of `{query}` cut by an exception, {min(own)} times each; one verdict on all"
-        rows.append(Row("R2", what, sum(own), verdict, len(sender.acked)))
+        note = f"{queries.restarts} ends by themselves" if queries.restarts else ""
+        rows.append(Row("R2", what, sum(own), verdict, len(sender.acked), note=note))
     return rows
 
 
@@ -244,9 +247,21 @@ def cut_all(queries: Queries, sender: Sender) -> None:
     for query, places in EDGES.items():
         for place in places:
             if not place.startswith("partial"):  # a half-written file takes a kill
-                queries.cut(query, place)
+                _cut(queries, query, place)
         if query == "ingest":
             queries.run("ingest", lambda: bronze_count(queries.lake) == len(sender.acked))
+
+
+def _cut(queries: Queries, query: str, place: str) -> None:
+    # Spark gives a Python worker ten seconds to answer; a query that ends of that is started again, as by a supervisor.
+    for _ in range(RESTARTS):
+        try:
+            return queries.cut(query, place)
+        except AssertionError as error:
+            if SLOW_WORKER not in str(error):
+                raise
+            queries.restarts += 1
+    raise AssertionError(f"{query} ended {RESTARTS} times before {place}: {SLOW_WORKER}")
 
 
 def run_to_end(queries: Queries, sender: Sender, load: Load) -> None:

@@ -43,6 +43,7 @@ class Queries:
     Attributes:
         queries: those that are judged.
         cuts: edges that were reached and cut.
+        restarts: of queries that ended by themselves, told by whoever starts them again.
     """
 
     session: SparkSession
@@ -50,6 +51,7 @@ class Queries:
     patch: pytest.MonkeyPatch
     queries: tuple[str, ...] = ("ingest", "bar_news")
     cuts: list[str] = field(default_factory=list)
+    restarts: int = 0
 
     def __post_init__(self) -> None:
         """Make the tables."""
