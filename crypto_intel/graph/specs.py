@@ -152,7 +152,7 @@ def source_key(name: str) -> dg.AssetKey:
 
 def refetched_key(venue: str) -> dg.AssetKey:
     """Asset key of a venue's trades that runs fetched."""
-    return source_key(f"refetched_trades_{venue}")
+    return dg.AssetKey(["bronze", f"refetched_trades_{venue}"])
 
 
 def feed_spec(name: str, doc: str, kind: str) -> dg.AssetSpec:

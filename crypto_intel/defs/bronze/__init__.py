@@ -1,1 +1,1 @@
-"""Tables as they come from Kafka: one row per record, written by the Spark application."""
+"""Tables as they come from Kafka: one row per record, written by the Spark application; and what runs add to Kafka."""

@@ -1,4 +1,4 @@
-"""sources.refetched_trades_*: trades that a venue's stream did not give and its producer could not fetch, by trade id.
+"""bronze.refetched_trades_*: trades that a venue's stream did not give and its producer could not fetch, by trade id.
 
 They leave through Kafka like all others, so that everything behind them follows by itself: bronze, the ledger, repaired
 minutes, the hour made again. An asset a venue, since each has a request budget of its own.
@@ -45,10 +45,10 @@ def _asset(venue: str) -> dg.AssetsDefinition:
     @dg.asset(
         key=refetched_key(venue),
         deps=[source_key(venue), key_of(BRONZE_FEED_STATUS), key_of(BRONZE_TRADES)],
-        group_name="sources",
+        group_name="bronze",
         kinds={"rest", "kafka"},
         owners=OWNERS,
-        tags={"layer": "sources", "mode": "batch"},
+        tags={"layer": "bronze", "mode": "batch"},
         description=f"Trades that are missing by {venue}'s ids and that its producer left open, fetched by id over "
         "REST and written to the trades topic as the producer would; what came and what is gone is told in the "
         "feed_status topic. Materialize it without config to fetch all that is missing now.",
