@@ -13,6 +13,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql.streaming import StreamingQuery
 
 from streaming.settings import StreamingSettings
+from streaming.sinks.objects import names, remove
 from streaming.steps.slice import NOTHING, Newest
 
 
@@ -74,6 +75,8 @@ class SparkQuery:
         self._query.stop()
 
 
+_LOGS = ("offsets", "commits")
+
 KEPT_BATCHES = 100
 """Spark tells of a batch a moment after it, on a thread of its own: never so many batches later."""
 
@@ -128,11 +131,24 @@ def start(
     sink: Callable[[DataFrame, int], None],
 ) -> StreamingQuery:
     """Start a query whose batches go to `sink`; its checkpoint is <checkpoints>/<name>."""
+    checkpoint = f"{settings.checkpoint_root}/{name}"
+    _drop_unfinished(checkpoint)
     return (
         frame.writeStream.queryName(name)
         .outputMode("append")
-        .option("checkpointLocation", f"{settings.checkpoint_root}/{name}")
+        .option("checkpointLocation", checkpoint)
         .trigger(processingTime=f"{int(every_s * 1000)} milliseconds")
         .foreachBatch(sink)
         .start()
     )
+
+
+def _drop_unfinished(checkpoint: str) -> None:
+    """Delete what a kill left of a batch that Spark was writing to its logs; nobody else writes to this checkpoint.
+
+    While there is no batch yet, Spark takes such a file for somebody else's checkpoint and refuses it for ever.
+    """
+    for folder in (f"{checkpoint}/{log}" for log in _LOGS):
+        for name in names(folder):
+            if name.startswith(".") and name.endswith((".tmp", ".tmp.crc")):
+                remove(f"{folder}/{name}")
