@@ -60,7 +60,10 @@ async def test_the_first_start_brings_history_that_joins_the_stream(tmp_path: Pa
         async with feeding(producer_settings(simulator, repair={"history_minutes": 5}), sink):
             await eventually(lambda: any(t.origin == "ws" for t in sink.trades(BTC)))
         ids = sink.ids(BTC)
-        assert handed_out(simulator, BTC) == [(min(ids), max(ids))]
+        [(first, last)] = handed_out(simulator, BTC)
+    # The market goes on: a frame may be under way to a feed that has ended.
+    assert first == min(ids)
+    assert last >= max(ids)
     assert is_contiguous(ids)
     span_us = sink.trades(BTC)[-1].event_time - sink.trades(BTC)[0].event_time
     assert span_us >= 300_000_000
