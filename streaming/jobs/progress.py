@@ -49,7 +49,6 @@ class ProgressReporter(StreamingQueryListener):
     def __init__(
         self, settings: StreamingSettings, now_us: Callable[[], int], figures: Figures, metrics: Metrics
     ) -> None:
-        self._sink = ProgressSink(settings.postgres_dsn)
         self._relay = ProgressRelay(ProgressSink(settings.postgres_dsn))
         self._checkpoints = settings.checkpoint_root
         self._now_us = now_us
@@ -60,9 +59,9 @@ class ProgressReporter(StreamingQueryListener):
         """Tell where the query stands, unless that was told when it got there."""
         name = event.name or ""
         try:
-            self._sink.write_if_new(standing_row(f"{self._checkpoints}/{name}", name, str(event.runId)))
+            self._relay.tell(standing_row(f"{self._checkpoints}/{name}", name, str(event.runId)))
         except Exception as error:  # a status page must never hurt a stream
-            log.warning("standing not stored", query=name, error=repr(error)[:300])
+            log.warning("standing not told", query=name, error=repr(error)[:300])
 
     def onQueryProgress(self, event: QueryProgressEvent) -> None:
         """Store the batch's figures."""
@@ -143,6 +142,7 @@ def standing_row(checkpoint: str, query: str, run_id: str) -> ProgressRow:
         batch_id=batch_id,
         end_offsets=_told(read_to(checkpoint, batch_id)),
         run_id=run_id,
+        is_standing=True,
     )
 
 

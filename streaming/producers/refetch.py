@@ -13,9 +13,9 @@ import time
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
-from crypto_intel.contracts.events import StatusKind, Trade
+from crypto_intel.contracts.events import FeedStatus, Trade
 from streaming.clock import PlatformClock
-from streaming.producers.gaps import Gap, IdTracker
+from streaming.producers.gaps import IdTracker
 from streaming.producers.kafka import KafkaSink
 from streaming.producers.missing import Brought, Missing, Refetched
 from streaming.producers.repair import Repairer
@@ -38,17 +38,10 @@ class _Listener(Voice):
         self.busy = self.refusal = ""
         self._is_in_want = True  # whoever left the gap open may have said that the venue does not answer
 
-    def say(
-        self,
-        status: StatusKind,
-        *,
-        symbol: str | None = None,
-        ids: Gap | None = None,
-        detail: str = "",
-        stream: str = "trade",
-    ) -> None:
-        self.sizes[status] += ids.size if ids else 0
-        super().say(status, symbol=symbol, ids=ids, detail=detail, stream=stream)
+    def _tell(self, status: FeedStatus) -> None:
+        if status.first_id is not None and status.last_id is not None:
+            self.sizes[status.status] += status.last_id - status.first_id + 1
+        super()._tell(status)
 
     def complain(self, symbol: str, reason: str, *, is_refused: bool = False) -> None:
         if is_refused:

@@ -63,7 +63,7 @@ class Voice:
         """Write a FeedStatus."""
         self.is_over = self.is_over or status == "ended"
         now = self._clock.now_us()
-        self._sink.status(
+        self._tell(
             FeedStatus(
                 venue=self.venue,
                 status=status,
@@ -76,6 +76,9 @@ class Voice:
                 detail=detail,
             )
         )
+
+    def _tell(self, status: FeedStatus) -> None:
+        self._sink.status(status)
 
     def connected(self, detail: str) -> None:
         """The connection is there; the next loss is told whatever its reason."""

@@ -65,6 +65,8 @@ class ProgressRow:
     state_bytes: int = 0
     late_rows: int = 0
     phases_ms: dict[str, int] = field(default_factory=dict)
+    is_standing: bool = False
+    """Tells where a query starts: not stored where its batch was told already. No column."""
 
 
 class ProgressSink:
@@ -79,22 +81,11 @@ class ProgressSink:
         Raises:
             RetryableError: PostgreSQL is away.
         """
-        self._execute(_UPSERT, rows)
-
-    def write_if_new(self, row: ProgressRow) -> None:
-        """Store a report unless the newest is of the same batch.
-
-        Raises:
-            RetryableError: PostgreSQL is away.
-        """
-        self._execute(_UPSERT_IF_NEW, [row])
-
-    def _execute(self, statement: str, rows: Sequence[ProgressRow]) -> None:
         if self._database is not None:
             with self._database.transaction() as connection:
                 for row in rows:
                     told = {**asdict(row), "end_offsets": Jsonb(row.end_offsets), "phases_ms": Jsonb(row.phases_ms)}
-                    connection.execute(statement, told)
+                    connection.execute(_UPSERT_IF_NEW if row.is_standing else _UPSERT, told)
 
 
 class ProgressRelay:

@@ -44,13 +44,13 @@ def test_the_newest_report_stands_and_records_are_counted_once(own_postgres_dsn:
 @pytest.mark.stack
 def test_where_a_query_stands_is_told_only_if_its_last_batch_was_not(own_postgres_dsn: str, rows: Rows) -> None:
     sink = ProgressSink(SecretStr(own_postgres_dsn))
-    standing = replace(REPORT, input_rows=0, lag_records=None)
+    standing = replace(REPORT, input_rows=0, lag_records=None, is_standing=True)
     sink.write(REPORT)
-    sink.write_if_new(standing)
+    sink.write(standing)
     assert rows("SELECT input_rows, rows_total FROM ops.stream_progress")[0] == {"input_rows": 10, "rows_total": 10}
-    sink.write_if_new(replace(standing, batch_id=5))
+    sink.write(replace(standing, batch_id=5))
     assert rows("SELECT batch_id, rows_total FROM ops.stream_progress")[0] == {"batch_id": 5, "rows_total": 10}
-    sink.write_if_new(replace(standing, batch_id=-1, end_offsets={}))
+    sink.write(replace(standing, batch_id=-1, end_offsets={}))
     assert rows("SELECT batch_id, end_offsets FROM ops.stream_progress")[0] == {"batch_id": -1, "end_offsets": {}}
 
 
