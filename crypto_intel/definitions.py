@@ -13,6 +13,7 @@ from typing import Any
 import dagster as dg
 
 from crypto_intel import defs as defs_folder
+from crypto_intel.automation.bursts import news_burst_sensor
 from crypto_intel.automation.jobs import JOBS, SCHEDULES
 from crypto_intel.automation.macro import MACRO_SENSORS
 from crypto_intel.automation.rebuilding import SENSORS as REBUILDING_SENSORS
@@ -56,7 +57,15 @@ def build_defs(*, resource_overrides: Mapping[str, Any] | None = None) -> dg.Def
         resources={**default_resources(), **(resource_overrides or {})},
         jobs=JOBS,
         schedules=SCHEDULES,
-        sensors=[*SENSORS, *MACRO_SENSORS, *REBUILDING_SENSORS, *REFETCHING_SENSORS, incidents_sensor, notices_sensor],
+        sensors=[
+            *SENSORS,
+            *MACRO_SENSORS,
+            *REBUILDING_SENSORS,
+            *REFETCHING_SENSORS,
+            news_burst_sensor,
+            incidents_sensor,
+            notices_sensor,
+        ],
         # One process a run: a process a step would load Polars, Dagster and Spark's client once for each asset.
         executor=dg.in_process_executor,
     )

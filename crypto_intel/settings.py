@@ -1,4 +1,4 @@
-"""Settings that only the Dagster code location adds: FRED, the batch Spark session, and an S3 lake's access.
+"""Settings that only the Dagster code location adds: FRED, the batch Spark session, bursts of news, S3's access.
 
 Read when a resource is used, never at import, so that the graph loads without any of them.
 """
@@ -54,11 +54,21 @@ class LakeStorage(BaseModel):
     allow_http: bool | None = None
 
 
+class NewsBursts(BaseModel):
+    """When the open hour is enriched at once: many stories about one asset within minutes."""
+
+    window_s: float = Field(default=300, gt=0, le=3600, description="News time that a burst spans at most.")
+    min_stories: int = Field(default=5, ge=2, description="Stories within it, near-duplicates counted once.")
+    times_usual: float = Field(default=6, ge=1, description="And so many times the asset's own mean a window.")
+    baseline_hours: float = Field(default=24, ge=1, le=168, description="Before the burst, over which the mean is.")
+
+
 class PlatformSettings(Settings):
     """Everything that the code location reads."""
 
     fred: Fred = Fred()
     binance: Binance = Binance()
     batch_spark: BatchSpark = BatchSpark()
+    news_bursts: NewsBursts = NewsBursts()
     spark: SparkJars = SparkJars()
     lake_storage: LakeStorage = LakeStorage()

@@ -31,6 +31,7 @@ from crypto_intel.contracts.macro import (
 from crypto_intel.contracts.parts import TRADE_VENUES
 from crypto_intel.contracts.tables import (
     GOLD_BARS_1M,
+    GOLD_BURST_ENRICHED,
     GOLD_MARKET_ENRICHED,
     SILVER_GAPS,
     SILVER_TRADES,
@@ -132,6 +133,15 @@ repair_job = dg.define_asset_job(
     description="Minutes of a running hour that a repair made whole: folded again, served as the next revision, gaps "
     "proven closed, alerts judged again.",
 )
+burst_job = dg.define_asset_job(
+    "news_burst",
+    _selection(
+        [key_of(GOLD_BURST_ENRICHED), dg.AssetKey(["publish", "burst_enriched"])], _contracts([GOLD_BURST_ENRICHED])
+    ),
+    tags=LIGHT,
+    description="Rows of a running hour around a burst of news: joined and scored as for a closed hour, served as the "
+    "next revision.",
+)
 verdicts_job = dg.define_asset_job(
     "alert_verdicts",
     _selection([key_of(ALERT_VERDICTS)], _contracts([ALERT_VERDICTS])),
@@ -192,6 +202,6 @@ retention_schedule = dg.ScheduleDefinition(
     default_status=dg.DefaultScheduleStatus.RUNNING,
     description="Once a day, when little else is asked for.",
 )
-JOBS = [hour_job, repair_job, verdicts_job, day_job, macro_job, features_job, calendar_job, retention_job]
+JOBS = [hour_job, repair_job, burst_job, verdicts_job, day_job, macro_job, features_job, calendar_job, retention_job]
 JOBS += refetch_jobs.values()
 SCHEDULES = [retention_schedule]

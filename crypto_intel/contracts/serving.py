@@ -92,7 +92,9 @@ ARTICLES = replace(
     ARTICLES,
     columns=tuple(
         replace(
-            found, doc="-1..1: as the source tells it, else scored once its hour has closed; null where neither does."
+            found,
+            doc="-1..1: as the source tells it, else scored once its hour has closed or its news came in a burst; null "
+            "where neither does.",
         )
         if found.name == "sentiment"
         else found

@@ -6,6 +6,8 @@ migrations are held to it by a test. A rule for adding a column: someone reads i
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from crypto_intel.contracts import alerts, derived, macro, parts
 from crypto_intel.contracts.columns import Table
 from crypto_intel.contracts.parts import BAR as _BAR
@@ -290,6 +292,12 @@ GOLD_MARKET_ENRICHED = Table(
     ("event_hour",),
     "window_start",
 )
+GOLD_BURST_ENRICHED = replace(
+    GOLD_MARKET_ENRICHED,
+    name="burst_enriched",
+    doc="Enriched rows of assets whose news came in a burst, of hours that are not made yet: as gold.market_enriched "
+    "would have them if the hour ended then.",
+)
 TABLES: dict[str, Table] = {
     table.full_name: table
     for table in (
@@ -307,6 +315,7 @@ TABLES: dict[str, Table] = {
         SILVER_GAPS,
         GOLD_BARS_1M,
         GOLD_MARKET_ENRICHED,
+        GOLD_BURST_ENRICHED,
         *derived.DERIVED,
         *macro.MACRO_TABLES,
         *alerts.ALERT_TABLES,

@@ -30,8 +30,9 @@ def enrich(
     known_at: datetime,
     clock: NewsClock = "published",
     before: pl.DataFrame | None = None,
+    is_final: bool = True,
 ) -> pl.DataFrame:
-    """Final rows of gold.market_enriched, sorted by market and time.
+    """Rows of gold.market_enriched, sorted by market and time.
 
     Args:
         bars: rows of gold.bars_1m.
@@ -40,6 +41,7 @@ def enrich(
         known_at: platform clock of this computation.
         clock: which of an article's times counts: when it was published, or first seen here.
         before: rows that the table holds for these bars, if any: what changed gets the next revision.
+        is_final: the bars are of a closed hour.
     """
     rows = (
         bars.join(_news_by_bar(bars, _distinct(news), f"{clock}_at"), on=_KEY, how="left")
@@ -49,7 +51,7 @@ def enrich(
         )
         .join(_macro_by_day(bars, observations), left_on=pl.col("window_end").dt.date(), right_on="day", how="left")
         .with_columns(
-            is_final=pl.lit(True),
+            is_final=pl.lit(is_final),
             revision=pl.lit(1, pl.Int64),
             known_at=pl.lit(known_at.replace(tzinfo=None)).cast(UTC_US),
         )

@@ -29,7 +29,9 @@ from crypto_intel.contracts.tables import (
     BRONZE_QUOTES,
     BRONZE_TRADES,
     GOLD_BARS_1M,
+    GOLD_BURST_ENRICHED,
     GOLD_MARKET_ENRICHED,
+    SILVER_BARS_1M,
     SILVER_TRADES,
 )
 from crypto_intel.graph.specs import key_of
@@ -49,6 +51,15 @@ _MINUTES_OF_TRADES = {
     "completeness": ("trade_id", "origin"),
 }
 _OF_CLOSES = ("rsi_14", "macd", "macd_signal", "macd_histogram", "ema_20")
+_OF_NEWS_AND_MACRO = {
+    **dict.fromkeys(("news_count", "news_before_count", "news_after_count"), ("published_at", "symbols")),
+    "sentiment_mean": ("sentiment", "title", "summary"),
+    "article_ids": ("article_id", "published_at"),
+    **dict.fromkeys(
+        ("fed_funds_pct", "treasury_10y_pct", "yield_curve_10y2y_pct", "vix_index", "dollar_index", "cpi_yoy_pct"),
+        ("value", "observation_date", "realtime_start", "realtime_end"),
+    ),
+}
 _BANDS = ("bollinger_middle", "bollinger_upper", "bollinger_lower")
 
 SOURCES: dict[str, tuple[Table, ...]] = {
@@ -65,6 +76,7 @@ SOURCES: dict[str, tuple[Table, ...]] = {
     GOLD_MARKET_SUMMARY.full_name: (GOLD_BARS_1H, GOLD_BARS_1M),
     GOLD_CROSS_VENUE.full_name: (GOLD_BARS_1M, SILVER_QUOTES),
     GOLD_MARKET_ENRICHED.full_name: (GOLD_BARS_1M, BRONZE_NEWS, MACRO_FRED_OBSERVATIONS),
+    GOLD_BURST_ENRICHED.full_name: (SILVER_BARS_1M, BRONZE_NEWS, MACRO_FRED_OBSERVATIONS),
     MACRO_FRED_AS_OF.full_name: (MACRO_FRED_OBSERVATIONS,),
     MACRO_FEATURES.full_name: (MACRO_FRED_AS_OF,),
 }
@@ -109,15 +121,8 @@ OTHERWISE: dict[str, dict[str, tuple[str, ...]]] = {
         ),
         "price_age_s": ("event_time",),
     },
-    GOLD_MARKET_ENRICHED.full_name: {
-        **dict.fromkeys(("news_count", "news_before_count", "news_after_count"), ("published_at", "symbols")),
-        "sentiment_mean": ("sentiment", "title", "summary"),
-        "article_ids": ("article_id", "published_at"),
-        **dict.fromkeys(
-            ("fed_funds_pct", "treasury_10y_pct", "yield_curve_10y2y_pct", "vix_index", "dollar_index", "cpi_yoy_pct"),
-            ("value", "observation_date", "realtime_start", "realtime_end"),
-        ),
-    },
+    GOLD_MARKET_ENRICHED.full_name: _OF_NEWS_AND_MACRO,
+    GOLD_BURST_ENRICHED.full_name: _OF_NEWS_AND_MACRO,
     MACRO_FRED_AS_OF.full_name: {
         "as_of_date": ("realtime_start",),
         "age_days": ("observation_date",),

@@ -51,10 +51,14 @@ def upsert(connection: psycopg.Connection[Any], table: ServedTable, rows: pl.Dat
         _stage(cursor, table, rows)
         cursor.execute(_upsert_sql(table))
         changed = cursor.rowcount
-        cursor.execute(_agreement_sql(table))
-        counted = cursor.fetchone()
+        agreeing = _agreeing(cursor, table)
         cursor.execute("DROP TABLE stage")
-    return Published(given=rows.height, changed=changed, agreeing=counted[0] if counted else 0)
+    return Published(given=rows.height, changed=changed, agreeing=agreeing)
+
+
+def _agreeing(cursor: psycopg.Cursor[Any], table: ServedTable) -> int:
+    counted = cursor.execute(_agreement_sql(table)).fetchone()
+    return int(counted[0]) if counted else 0
 
 
 def _stage(cursor: psycopg.Cursor[Any], table: ServedTable, rows: pl.DataFrame) -> None:
@@ -196,11 +200,36 @@ def publish_moods(postgres: Postgres, articles: pl.LazyFrame) -> dg.MaterializeR
     scored = articles.select("article_id", mood).drop_nulls().collect()
     try:
         with postgres.connect() as connection:
-            values = (scored["article_id"].to_list(), scored["sentiment"].to_list())
-            changed = connection.execute(_MOODS, values).rowcount
+            changed = set_moods(connection, scored)
     except (TransientError, psycopg.OperationalError) as error:
         raise dg.RetryRequested(max_retries=RETRIES, seconds_to_wait=RETRY_AFTER_S) from error
     return dg.MaterializeResult(metadata={"dagster/row_count": scored.height, "rows_changed": changed})
+
+
+def set_moods(connection: psycopg.Connection[Any], moods: pl.DataFrame) -> int:
+    """Set the sentiment of articles that public.articles has, within the connection's transaction; how many changed.
+
+    Args:
+        moods: article_id, sentiment; a row an article, none of them null.
+    """
+    values = (moods["article_id"].to_list(), moods["sentiment"].to_list())
+    return connection.execute(_MOODS, values).rowcount
+
+
+def unknown_articles(connection: psycopg.Connection[Any], article_ids: list[str]) -> int:
+    """How many of these articles public.articles does not have yet."""
+    query = "SELECT count(*) FROM public.articles WHERE article_id = ANY(%s)"
+    found = connection.execute(query, (article_ids,)).fetchone()
+    return len(article_ids) - (found[0] if found else 0)
+
+
+def agreeing_rows(connection: psycopg.Connection[Any], table: ServedTable, rows: pl.DataFrame) -> int:
+    """How many rows the table holds as they are given, but for when they were known."""
+    with connection.cursor() as cursor:
+        _stage(cursor, table, rows)
+        agreeing = _agreeing(cursor, table)
+        cursor.execute("DROP TABLE stage")
+    return agreeing
 
 
 def _names(names: list[str], prefix: str = "") -> sql.Composed:

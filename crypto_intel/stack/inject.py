@@ -48,7 +48,7 @@ def inject(
     *,
     symbol: Annotated[str | None, typer.Option(help="Market, e.g. BTC-USDT; default: all of the venue.")] = None,
     venue: Annotated[str | None, typer.Option(help="binance, kraken, or a REST source; default: all.")] = None,
-    count: Annotated[int, typer.Option("--ids", "--count", min=1, help="How many trades, copies or requests.")] = 1,
+    count: Annotated[int, typer.Option("--ids", "--count", min=1, help="How many trades, copies, requests.")] = 1,
     how: Annotated[CutStyle, typer.Option(help="Of a cut.")] = "reset",
     seconds: Annotated[float, typer.Option(min=0, help="Of a cut or a slow page: how long.")] = 5.0,
     skew_s: Annotated[float, typer.Option(help="Of clock_skew: by how much.")] = 0.0,
@@ -58,7 +58,8 @@ def inject(
     """Make something go wrong at the simulated venues of a running stack.
 
     A gap withholds the next trades, which the venue's REST pages still have: the feed finds the hole by the trades'
-    ids and fetches them. See streaming/simulator/README.md for each kind.
+    ids and fetches them. A news_burst is so many stories about a market's base at once. See
+    streaming/simulator/README.md for each kind.
     """
     fault = {"kind": kind, "symbol": symbol, "venue": venue, "count": count, "how": how}
     told = send(folder_of("sim", data_dir), {**fault, "seconds": seconds, "skew_s": skew_s, "status": status})

@@ -23,10 +23,13 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+import psycopg
 from rich.progress import Progress
 
 from crypto_intel.core.gaps import fold
+from crypto_intel.stack.dagster_home import DATABASE
 from crypto_intel.stack.inject import send
+from crypto_intel.stack.postgres import PostgresServer, with_database
 from crypto_intel.stack.process import tied_to_parent
 from crypto_intel.stack.state import Folder
 from crypto_intel_tests.helpers import health_checks
@@ -58,6 +61,10 @@ FAULTS: tuple[dict[str, Any], ...] = (
 """What goes wrong, in this order, at each venue; skewed by 300 s a clock is refused, by -30 s it is not."""
 
 
+BURST = {"kind": "news_burst", "symbol": "BTC-USDT", "count": 20}
+"""Of a market that no other fault is about."""
+
+
 @dataclass
 class Report:
     """What was injected, and what became of it."""
@@ -74,6 +81,8 @@ class Report:
     without_reason: int = 0
     restarts: dict[str, int] = field(default_factory=dict)
     unhealthy: list[str] = field(default_factory=list)
+    burst_runs: list[str] = field(default_factory=list)
+    burst_rows: list[tuple[int, float, int]] = field(default_factory=list)
 
     @property
     def is_good(self) -> bool:
@@ -92,10 +101,13 @@ def run(folder: Path, rounds: int = 1, advance: Callable[[], None] = lambda: Non
     report = Report(rounds)
     with running(folder) as up:
         _wait(lambda: _rows(folder, "bronze/trades") is not None and bool(_served(folder)), up)
+        send(Folder(folder), BURST)
         for faults in _in_order(rounds):
             _inject(folder, faults, up)
             advance()
         _wait(lambda: _gaps(folder).filter(pl.col("state") == "open").is_empty(), up)
+        _wait(lambda: bool(_scored(folder)), up)
+        report.burst_rows, report.burst_runs = _scored(folder), _burst_runs(folder)
         report.unhealthy = health_checks.unanswered(Folder(folder))
         told = _command(folder, "verify", "--json")
         verdict = json.loads(told.stdout)
@@ -203,6 +215,29 @@ def _gaps(folder: Path) -> pl.DataFrame:
     statuses = _rows(folder, "bronze/feed_status")
     assert statuses is not None
     return fold(statuses)
+
+
+def _scored(folder: Path) -> list[tuple[int, float, int]]:
+    # News, mood and revision of provisional rows around the burst. The simulated wire and its feeds tell no mood.
+    return _rows_of(
+        folder,
+        "SELECT news_count, sentiment_mean, revision FROM market_enriched "
+        "WHERE symbol LIKE 'BTC-%' AND NOT is_final AND sentiment_mean IS NOT NULL AND news_count >= 20",
+    )
+
+
+def _burst_runs(folder: Path) -> list[str]:
+    # The causes that runs of bursts were asked for.
+    own = "SELECT value FROM run_tags WHERE key = 'dagster/run_key' AND value LIKE 'BTC/%' ORDER BY value"
+    return [value for (value,) in _rows_of(folder, own, DATABASE)]
+
+
+def _rows_of(folder: Path, query: str, database: str | None = None) -> list[Any]:
+    state = Folder(folder).read()
+    assert state is not None, "no stack runs"
+    dsn = PostgresServer(folder / "postgres", state.ports["postgres"]).dsn
+    with psycopg.connect(with_database(dsn, database) if database else dsn) as connection:
+        return connection.execute(query).fetchall()  # type: ignore[arg-type]
 
 
 def _account(report: Report, folder: Path) -> None:

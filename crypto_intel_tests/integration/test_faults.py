@@ -29,3 +29,9 @@ def test_no_part_was_restarted(faulted: Report) -> None:
 
 def test_the_containers_health_checks_answer_where_the_same_commands_run(faulted: Report) -> None:
     assert faulted.unhealthy == []
+
+
+def test_a_burst_of_news_has_the_open_hour_enriched_by_one_run(faulted: Report) -> None:
+    assert len(faulted.burst_runs) == len(set(faulted.burst_runs)) >= 1
+    assert faulted.burst_rows
+    assert max(revision for _, _, revision in faulted.burst_rows) >= 1

@@ -53,7 +53,7 @@ def build_world(settings: SimulatorSettings) -> World:
         hub=hub,
         gate=gate,
         rest_faults=rest_faults,
-        chaos=Chaos(backing.symbols, faults, rest_faults, hub, gate),
+        chaos=Chaos(backing.symbols, faults, rest_faults, hub, gate, wire, desk),
     )
 
 

@@ -10,9 +10,11 @@ import msgspec
 import structlog
 
 from streaming.errors import FatalError, RejectedInput
+from streaming.simulator.desk import Desk
 from streaming.simulator.faults import Faults, Injection, markets_of
 from streaming.simulator.gate import Gate
 from streaming.simulator.hub import Hub
+from streaming.simulator.news import NewsWire
 from streaming.simulator.rest_faults import RestFaults
 from streaming.simulator.venue import VenueSymbol
 
@@ -45,14 +47,27 @@ class Chaos:
         rest: of REST pages.
         hub: for cuts.
         gate: for stalled handshakes.
+        wire: for bursts of news.
+        desk: says what time it is, and keeps the ledger.
     """
 
-    def __init__(self, symbols: Sequence[VenueSymbol], faults: Faults, rest: RestFaults, hub: Hub, gate: Gate) -> None:
+    def __init__(  # noqa: PLR0917
+        self,
+        symbols: Sequence[VenueSymbol],
+        faults: Faults,
+        rest: RestFaults,
+        hub: Hub,
+        gate: Gate,
+        wire: NewsWire,
+        desk: Desk,
+    ) -> None:
         self._symbols = symbols
         self._faults = faults
         self._rest = rest
         self._hub = hub
         self._gate = gate
+        self._wire = wire
+        self._desk = desk
         self._stalls: set[asyncio.Task[None]] = set()
 
     def inject(self, request: Injection) -> None:
@@ -64,6 +79,9 @@ class Chaos:
         if request.kind in {"rest_error", "rest_slow", "rest_empty"}:
             self._rest.request(request)
             return
+        if request.kind == "news_burst":
+            self._burst(request)
+            return
         if request.venue not in (None, *WEBSOCKET_VENUES):
             raise RejectedInput("unknown_venue", f"{request.venue!r}; allowed: {', '.join(WEBSOCKET_VENUES)}")
         markets_of(request, self._symbols)
@@ -71,6 +89,12 @@ class Chaos:
             self._cut(request)
         else:
             self._faults.request(request)
+
+    def _burst(self, request: Injection) -> None:
+        if request.symbol is None:
+            raise RejectedInput("no_symbol", "a burst of news is about an asset: name it as symbol")
+        asset = self._wire.burst(request.symbol, request.count, self._desk.now_us())
+        self._desk.ledger.injected(request.kind, asset)
 
     def _cut(self, request: Injection) -> None:
         if request.how == "handshake":

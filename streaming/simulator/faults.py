@@ -42,6 +42,7 @@ class Injection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     forced (announced, as by the venue, and closed after `seconds`).
     rest_error: answer the next `count` requests with `status` (and `retry_after_s`); rest_slow: after `seconds`;
     rest_empty: with nothing in them.
+    news_burst: publish `count` stories about an asset now (at most 100); `symbol` names it, or a market of it.
     """
 
     kind: FaultKind

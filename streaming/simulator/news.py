@@ -6,17 +6,21 @@ again. What belongs here: texts and the semantics of `/v2/everything`. What does
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from streaming.errors import RejectedInput
 from streaming.simulator.events import HOUR_S, HourEvents, events_of_hour
 
 SOURCE = "Simulated Wire"
 MAX_PAGE_SIZE = 100
 _MAX_LOOK_BACK_HOURS = 48  # what `/v2/everything` reaches back, so that a query stays cheap
 _MILD_LOG_MOVE = 0.006
+MAX_BURST = 100
+_MAX_EXTRA = 1_000  # stories of bursts that are kept; the oldest are forgotten first
 
 ASSET_NAMES = {
     "BTC": "Bitcoin",
@@ -47,6 +51,8 @@ _PLAIN = (
     "{name} volumes unchanged at {figure} million dollars in a made-up report",
 )
 """The figure is the story's own: without it, stories of two days would have the same titles by the dozen."""
+
+_STIRRING = (*_BAD, *_GOOD)
 
 
 @dataclass(frozen=True)
@@ -92,6 +98,33 @@ class NewsWire:
         self._seed = seed
         self._assets = list(assets)
         self._start_us = start_us
+        self._extra: deque[WireArticle] = deque(maxlen=_MAX_EXTRA)
+
+    def burst(self, about: str, count: int, now_us: int) -> str:
+        """Publish stories of one asset at once, beside what is drawn; they are forgotten with this process.
+
+        Args:
+            about: the asset, or a market of it: BTC, BTC-USDT.
+            count: how many, each a story of its own.
+            now_us: their time.
+
+        Returns:
+            The asset.
+
+        Raises:
+            RejectedInput: nothing is written about it, or there are too many.
+        """
+        asset = about.upper().partition("-")[0]
+        if asset not in self._assets:
+            raise RejectedInput("unknown_symbol", f"{about!r}: nothing is written of it; allowed: {self._assets}")
+        if count > MAX_BURST:
+            raise RejectedInput("too_many", f"at most {MAX_BURST} stories at once")
+        at_us = now_us // 1_000_000 * 1_000_000
+        for number in range(count):
+            text = _STIRRING[number % len(_STIRRING)]
+            slug = f"burst-{at_us // 1_000_000}-{number}"
+            self._extra.append(self._told(asset, slug, text, 1_000 + at_us // 1_000_000 % 9_000 + number, at_us))
+        return asset
 
     def published(self, from_us: int, until_us: int) -> list[WireArticle]:
         """Articles of [from_us, until_us], newest first; at most two days of them."""
@@ -103,6 +136,7 @@ class NewsWire:
             for article in self._of_hour(hour)
             if from_us <= article.published_us <= until_us
         ]
+        articles += [article for article in self._extra if from_us <= article.published_us <= until_us]
         return sorted(articles, key=lambda article: article.published_us, reverse=True)
 
     def _of_hour(self, hour: int) -> list[WireArticle]:
@@ -110,19 +144,29 @@ class NewsWire:
         return [self._article(hour, number, events) for number in events.is_reported.nonzero()[0].tolist()]
 
     def _article(self, hour: int, number: int, events: HourEvents) -> WireArticle:
-        asset = self._assets[events.asset[number]]
-        name = ASSET_NAMES.get(asset, asset)
         move = float(events.log_move[number])
         texts = _PLAIN if abs(move) < 1e-9 else _GOOD if move > 0 else _BAD
         wording = int(events.wording[number])
-        title = texts[wording % len(texts)].format(name=name, figure=f"{10 + wording % 99_999 / 10:.1f}")
-        weight = "Traders call it decisive." if abs(move) > _MILD_LOG_MOVE else "Traders shrug."
+        return self._told(
+            self._assets[events.asset[number]],
+            f"{hour}-{number}",
+            texts[wording % len(texts)],
+            10 + wording % 99_999 / 10,
+            (hour * HOUR_S + int(events.second[number])) * 1_000_000,
+            is_decisive=abs(move) > _MILD_LOG_MOVE,
+        )
+
+    def _told(
+        self, asset: str, slug: str, text: str, figure: float, at_us: int, *, is_decisive: bool = False
+    ) -> WireArticle:
+        name = ASSET_NAMES.get(asset, asset)
+        weight = "Traders call it decisive." if is_decisive else "Traders shrug."
         return WireArticle(
             asset=asset,
-            url=f"https://simulated.example/wire/{asset.lower()}/{hour}-{number}",
-            title=f"Simulated: {title}",
+            url=f"https://simulated.example/wire/{asset.lower()}/{slug}",
+            title=f"Simulated: {text.format(name=name, figure=f'{figure:.1f}')}",
             description=f"Simulated news about {name} ({asset}) from a seeded market. {weight}",
-            published_us=(hour * HOUR_S + int(events.second[number])) * 1_000_000,
+            published_us=at_us,
         )
 
 

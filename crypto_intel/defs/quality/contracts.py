@@ -11,11 +11,12 @@ from crypto_intel.contracts.macro import (
     MACRO_FRED_SERIES,
     MACRO_RELEASE_DATES,
 )
-from crypto_intel.contracts.tables import SILVER_GAPS
+from crypto_intel.contracts.tables import GOLD_BURST_ENRICHED, SILVER_GAPS
 from crypto_intel.graph.specs import DAILY, HOURLY, RUNNING_HOURLY, SERIES_BY_YEAR, YEARLY
 
 hourly_contracts = [contract_check(table, HOURLY) for table in HOUR_TABLES if table is not SILVER_GAPS]
-running_hour_contracts = [contract_check(table, RUNNING_HOURLY) for table in (GOLD_REPAIRED_BARS_1M, ALERT_VERDICTS)]
+RUNNING_HOUR_TABLES = (GOLD_REPAIRED_BARS_1M, GOLD_BURST_ENRICHED, ALERT_VERDICTS)
+running_hour_contracts = [contract_check(table, RUNNING_HOURLY) for table in RUNNING_HOUR_TABLES]
 daily_contracts = [contract_check(table, DAILY) for table in (GOLD_BARS_1D, ALERT_REPORT)]
 whole_contracts = [contract_check(table) for table in (SILVER_GAPS, MACRO_FRED_SERIES, MACRO_RELEASE_DATES)]
 series_contracts = [contract_check(MACRO_FRED_OBSERVATIONS, SERIES_BY_YEAR)]

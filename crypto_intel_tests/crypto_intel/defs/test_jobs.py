@@ -30,7 +30,7 @@ def test_every_run_has_an_end_and_is_repeated_only_where_its_process_died(name: 
 def test_what_somebody_waits_for_goes_first() -> None:
     priority = {job.name: int((job.tags or {}).get("dagster/priority", "0")) for job in JOBS}
     light = {job.name for job in JOBS if (job.tags or {})[WEIGHT] == LIGHT[WEIGHT]}
-    assert light == {"repaired_minutes", "alert_verdicts"}
+    assert light == {"repaired_minutes", "news_burst", "alert_verdicts"}
     assert min(priority[name] for name in light) > priority["market_hour"] > priority["macro_years"]
 
 

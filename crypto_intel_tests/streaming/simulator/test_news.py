@@ -8,7 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from streaming.errors import RejectedInput
 from streaming.producers.newsapi import parse_article
+from streaming.producers.stories import Stories
 from streaming.simulator.events import HOUR_S, events_of_hour
 from streaming.simulator.market import INSTRUMENTS
 from streaming.simulator.news import SOURCE, NewsWire, page, query_words
@@ -71,6 +73,25 @@ def test_good_news_is_followed_by_a_rise_and_bad_news_by_a_fall() -> None:
         done.append(path[asset, int(second) + 90] - path[asset, int(second)])
     assert len(told) >= 8
     assert np.corrcoef(told, done)[0, 1] > 0.8
+
+
+def test_a_burst_is_so_many_stories_of_one_asset_now_beside_what_is_drawn() -> None:
+    now = HOUR * HOUR_US + 1_800_500_000
+    drawn, other = wire(), wire()
+    assert other.burst("sol-usdt", 8, now) == "SOL"
+    found = [a for a in other.published(0, now) if a not in drawn.published(0, now)]
+    assert {(a.asset, a.published_us) for a in found} == {("SOL", HOUR * HOUR_US + 1_800_000_000)}
+    articles = [parse_article(json.dumps(a.as_json()).encode(), now) for a in found]
+    stories = Stories()
+    assert len({stories.place(a).cluster_id for a in articles}) == 8
+    assert {a.symbols for a in articles} == {("SOL",)}
+    assert other.published(0, now - 1_000_000) == drawn.published(0, now - 1_000_000)
+
+
+@pytest.mark.parametrize(("about", "count"), [("SHIB", 5), ("BTC", 101)])
+def test_a_burst_of_what_nobody_writes_about_or_of_too_much_is_refused(about: str, count: int) -> None:
+    with pytest.raises(RejectedInput, match=r"allowed|at most"):
+        wire().burst(about, count, HOUR * HOUR_US)
 
 
 @pytest.mark.parametrize(

@@ -175,6 +175,22 @@ def test_an_article_keeps_its_first_sighting(sink: PostgresSink, rows: Rows) -> 
     assert row == {**article, "title": "New"}
 
 
+def test_a_mood_that_was_scored_counts_where_the_source_told_none_and_the_stream_does_not_take_it_away(
+    sink: PostgresSink, rows: Rows
+) -> None:
+    told = {"source": "wire", "title": "A", "summary": "", "content": "", "tags": [], "symbols": ["BTC"],
+            "event_time": None, "published_at": START, "first_seen_at": KNOWN, "language": None, "cluster_id": None,
+            "sentiment": None}  # fmt: skip
+    articles = [{**told, "article_id": name, "url": f"https://example.test/{name}"} for name in "ab"]
+    news = [_pairs(pair("a"), pair("b", sentiment=0.5)), Upsert("articles", frame("articles", *articles))]
+    sink.publish(0, [_bars(bar(0)), *news], refresh_enriched=keys(0), known_at=KNOWN)
+    rows("UPDATE articles SET sentiment = -0.3 RETURNING 1")
+    for batch_id in (1, 2):  # what streams again finds the mood where it is
+        sink.publish(batch_id, news, refresh_enriched=keys(0), known_at=KNOWN)
+        (row,) = rows("SELECT sentiment_mean, revision FROM market_enriched")
+        assert row == {"sentiment_mean": pytest.approx(0.1), "revision": 1}
+
+
 def test_every_type_comes_back_as_it_went(sink: PostgresSink, rows: Rows) -> None:
     odd = bar(0, open=0.1 + 0.2, high=1e300, low=5e-324, last_trade_id=2**62, vwap=None, completeness_reason="a\\N\tb")
     sink.publish(0, [_bars(odd)])
