@@ -158,5 +158,5 @@ def _row(trades: int, name: str, runs: Sequence[Cost]) -> dict[str, Any]:
             of: statistics.median(getattr(cost, of) for cost in runs)
             for of in ("wall_s", "work_s", "cpu_s", "work_cpu_s", "peak_mib")
         }
-        row |= middle | {"per_s": trades / middle["work_s"], "facts": runs[-1].facts}
+        row |= middle | {"per_s": trades / middle["work_s"], "facts": runs[-1].facts, "cpu_by": runs[-1].cpu_by}
     return row
