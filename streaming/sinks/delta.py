@@ -50,6 +50,9 @@ TABLE_PROPERTIES = {
 COMPACT_AFTER = 64
 """Commits after which a table's small files of the day become one."""
 
+_ZSTD_LEVEL = 2
+"""Of trades as small as the usual 3 makes them, for two thirds of its time."""
+
 _MEASURED = (pl.Int64, pl.Int32, TIME)
 """Types whose least and greatest value go into the log, so that readers skip files."""
 
@@ -106,7 +109,7 @@ def _write_file(rows: pl.DataFrame, partition: dict[str, str], table: Table, lak
     folder = "/".join(f"{name}={quote(value)}" for name, value in partition.items())
     path = f"{folder}/{uuid.uuid4().hex}.parquet"
     content = io.BytesIO()
-    rows.write_parquet(content, compression="zstd")
+    rows.write_parquet(content, compression="zstd", compression_level=_ZSTD_LEVEL)
     put(f"{table.path(lake)}/{path}", content.getvalue())
     return DataFile(path, content.tell(), partition, rows.height, _stats(rows))
 

@@ -167,7 +167,7 @@ class _Sorted:
     """Events of each kind with their places among the records, and what is wrong with the others."""
 
     events: dict[type, list[Any]]
-    places: dict[type, list[int]]
+    places: dict[type, Sequence[int]]
     faults: list[tuple[int, str, str]]
 
 
@@ -198,10 +198,24 @@ def _read_all(values: Sequence[bytes], read: Reader) -> _Sorted:
         faults: list[tuple[int, str, str]] = []
     except RejectedInput:  # rare: one by one
         read_events, faults = _read_each(values, read)
-    kinds = set(map(type, read_events)) - {type(None)}
-    places = {kind: [i for i, event in enumerate(read_events) if type(event) is kind] for kind in kinds}
-    faults += [(place, "unknown_kind", "alerts do not belong here") for place in places.pop(events.Alert, [])]
-    return _Sorted({kind: [read_events[i] for i in at] for kind, at in places.items()}, places, faults)
+    found = _by_kind(read_events)
+    _, alerts = found.pop(events.Alert, ([], []))
+    faults += [(place, "unknown_kind", "alerts do not belong here") for place in alerts]
+    return _Sorted(
+        {kind: of_kind for kind, (of_kind, _) in found.items()}, {kind: at for kind, (_, at) in found.items()}, faults
+    )
+
+
+def _by_kind(read_events: list[Event | None]) -> dict[type, tuple[list[Any], Sequence[int]]]:
+    # Events of each kind, and their places.
+    kinds = list(map(type, read_events))
+    if len(present := set(kinds)) == 1 and None not in read_events[:1]:
+        return {kinds[0]: (read_events, range(len(read_events)))}
+    found: dict[type, tuple[list[Any], Sequence[int]]] = {}
+    for kind in present - {type(None)}:
+        at = [place for place, of in enumerate(kinds) if of is kind]
+        found[kind] = ([read_events[place] for place in at], at)
+    return found
 
 
 def _read_each(values: Sequence[bytes], read: Reader) -> tuple[list[Event | None], list[tuple[int, str, str]]]:
@@ -310,21 +324,22 @@ def _rows(table: Table, parts: list[pl.DataFrame]) -> pl.DataFrame:
 
 
 def _fit(frame: pl.DataFrame, table: Table, schema: dict[str, Any]) -> pl.DataFrame:
-    def fitted(name: str) -> pl.Expr:
-        return _fitted(pl.col(name), schema[name], frame.schema[name]).alias(name)
-
     day = table.partition_by[0]
-    typed = frame.select(fitted(name) for name in table.column_names if name != day)
+    typed = frame.select(
+        _fitted(pl.col(column.name), schema[column.name], frame.schema[column.name], is_checked=not column.nullable)
+        for column in table.columns
+        if column.name != day
+    )
     return typed.with_columns(pl.col(table.time_column or "received_at").dt.date().alias(day)).select(
         table.column_names
     )
 
 
-def _fitted(column: pl.Expr, wanted: Any, has: Any) -> pl.Expr:
+def _fitted(column: pl.Expr, wanted: Any, has: Any, *, is_checked: bool) -> pl.Expr:
     if wanted == has:
         return column
     # An optional number that does not fit is absent; required ones have been checked.
-    if wanted == _DECIMAL:
+    if wanted == _DECIMAL and not is_checked:
         return pl.when(column.str.contains(_EXACT_DECIMAL)).then(column).cast(_DECIMAL, strict=False)
     return column.cast(wanted, strict=wanted != pl.Float64)
 

@@ -8,7 +8,7 @@ integers, microseconds since 1970-01-01 UTC.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Any, Protocol
 
 import polars as pl
 
@@ -42,7 +42,7 @@ def with_lateness(
         trades: decode.TRADE_EVENTS, and ARRIVAL where they arrived one by one.
         beats: decode.BEATS, and ARRIVAL.
     """
-    known = _known(states)
+    known = _known(states, trades.schema["market"])
     if ARRIVAL not in trades.columns or _is_none_late(known, trades, beats, delay_us):
         written = trades.join(known, on="market", how="left", maintain_order="left")["_written"]
         return trades.with_columns(is_late=trades["event_time"] < written)
@@ -51,9 +51,9 @@ def with_lateness(
     return trades.with_columns(is_late=trades["event_time"] < judged["_shut"])
 
 
-def _known(states: Mapping[str, Clocked]) -> pl.DataFrame:
+def _known(states: Mapping[str, Clocked], market: pl.DataType) -> pl.DataFrame:
     rows = [(market, state.closed_us, state.clock_us, state.has_traded) for market, state in states.items()]
-    schema = {"market": pl.String, "_written": pl.Int64, "_clock": pl.Int64, "_traded": pl.Boolean}
+    schema: dict[str, Any] = {"market": market, "_written": pl.Int64, "_clock": pl.Int64, "_traded": pl.Boolean}
     return pl.DataFrame(rows, schema=schema, orient="row")
 
 

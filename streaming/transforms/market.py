@@ -117,6 +117,7 @@ def advance_all(
         lost: by market, ids of which the venue said that it no longer has them.
     """
     closed = {market: Closed() for market in states}
+    trades, beats = (_by_number(states, frame) for frame in (trades, beats))
     fresh = unseen(states, with_lateness(states, trades, beats, delay_us))
     on_time = _split_late(states, fresh, closed)
     for market, partials in fold_all(on_time).items():
@@ -129,6 +130,11 @@ def advance_all(
             _close_minute(state, start, closed[market], lost.get(market, ()))
         _forget(state)
     return closed
+
+
+def _by_number(states: Mapping[str, MarketState], frame: pl.DataFrame) -> pl.DataFrame:
+    # In the same order as by name, and sorted, joined and grouped in half the time.
+    return frame.with_columns(pl.col("market").cast(pl.Enum(sorted(states))))
 
 
 def _split_late(states: Mapping[str, MarketState], fresh: pl.DataFrame, closed: Mapping[str, Closed]) -> pl.DataFrame:

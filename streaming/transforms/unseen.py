@@ -8,7 +8,7 @@ was written is late anyway, and listed as such.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Any, Protocol
 
 import polars as pl
 
@@ -56,7 +56,7 @@ def _outside(states: Mapping[str, Remembers], once: pl.DataFrame) -> pl.DataFram
     rows = [(market, first, last) for market, state in states.items() for first, last in state.seen]
     if not rows or once.is_empty():
         return once
-    schema = {"market": pl.String, "_first": pl.Int64, "_last": pl.Int64}
+    schema: dict[str, Any] = {"market": once.schema["market"], "_first": pl.Int64, "_last": pl.Int64}
     known = pl.DataFrame(rows, schema=schema, orient="row").sort("market", "_first")
     nearest = once.join_asof(
         known, left_on="trade_id", right_on="_first", by="market", strategy="backward", check_sortedness=False
@@ -74,7 +74,7 @@ def _unseen_digests(states: Mapping[str, Remembers], fresh: pl.DataFrame) -> pl.
         if digest in states[market].digests:
             known.append((market, digest))
         states[market].digests[digest] = at
-    repeats = pl.DataFrame(known, schema={"market": pl.String, "trade_id": pl.Int64}, orient="row")
+    repeats = pl.DataFrame(known, schema=fresh.select(_KEY).schema, orient="row")
     return fresh.join(repeats, on=_KEY, how="anti", maintain_order="left")
 
 
