@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from crypto_intel_tests.chaos import crashes, edges, odd_input, outages, postgres, quiet_news, soak
+from crypto_intel_tests.chaos import crashes, edges, odd_input, outages, postgres, quiet_news, soak, writers
 from crypto_intel_tests.chaos.ground import Ground
 from crypto_intel_tests.chaos.scale import Scale, Tell
 from crypto_intel_tests.chaos.table import Row
@@ -44,7 +44,7 @@ def faults(scale: Scale) -> list[Fault]:
         Fault("R8", "spoilt", lambda at, _: odd_input.spoilt(at, scale)),
         Fault("R12", "late and future", lambda at, _: odd_input.late_and_future(at)),
         Fault("R14", "quiet news", lambda at, tell: [quiet_news.quiet_news(at, scale, tell)]),
-        Fault("R17", "two writers", lambda at, _: outages.two_writers(at)),
+        Fault("R17", "two writers", lambda at, _: writers.two_writers(at)),
         Fault("R18", "soak", lambda at, tell: [soak.soak(at, scale, tell)]),
         Fault("R11", "disk full", lambda at, _: [outages.disk_full(at)]),
     ]

@@ -1,6 +1,6 @@
-"""What the application stands on goes away: the broker, Redis, the disk; and a second writer comes.
+"""What the application stands on goes away: the broker, Redis, the disk.
 
-PostgreSQL is postgres.py's.
+PostgreSQL is postgres.py's, a second writer writers.py's.
 
 An application that ends by itself with an error is started again, as its supervisor does.
 """
@@ -15,9 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import redis
-from deltalake import DeltaTable
 
-from crypto_intel.contracts import tables
 from crypto_intel_tests.chaos.application import Application, Sender
 from crypto_intel_tests.chaos.crashes import finish, started
 from crypto_intel_tests.chaos.ground import Ground
@@ -25,8 +23,6 @@ from crypto_intel_tests.chaos.judgement import Verdict, bronze_count
 from crypto_intel_tests.chaos.load import MARKETS, Load
 from crypto_intel_tests.chaos.scale import Scale, Tell
 from crypto_intel_tests.chaos.table import Row
-
-COMPACTIONS = 60
 
 SERVING = ("ingest", "publish", "live")
 
@@ -161,29 +157,3 @@ def fill(path: Path) -> None:
     with contextlib.suppress(OSError), path.open("ab", buffering=0) as file:
         while True:
             file.write(b"\0" * 65_536)
-
-
-def two_writers(ground: Ground) -> list[Row]:
-    """R17: a second application on the same lake is refused; compaction from outside costs no commit."""
-    application = ground.application("writers")
-    load = Load(application.topics, minutes=15, trades_per_minute=300, articles=20)
-    sender = Sender(ground.bootstrap)
-    flow = sender.in_background(load.records, 100)
-    started(application)
-    compacted = 0
-    while flow.is_alive() and compacted < COMPACTIONS:
-        for name in ("bronze.trades", "silver.bars_1m", "bronze.feed_status"):
-            DeltaTable(tables.TABLES[name].path(str(application.lake))).optimize.compact()
-            compacted += 1
-    second = Application(**{**vars(application), "process": None, "name": "second"})
-    second.start()
-    refused = Verdict()
-    code, said = second.wait_for_end(240), second.tail()
-    if code == 0 or "another process writes" not in said:
-        refused.add(f"the second writer ended with {code}: {said}", wrong=1)
-    flow.join()
-    verdict, _ = finish(application, sender, load)
-    return [
-        Row("R17", "second application on the same lake: refused", 1, refused, len(sender.acked)),
-        Row("R17", "compaction by another process beside the stream", compacted, verdict, len(sender.acked)),
-    ]

@@ -21,7 +21,7 @@ import structlog
 from crypto_intel.contracts.columns import Table
 from streaming import failpoints
 from streaming.errors import FatalError, RetryableError
-from streaming.sinks.delta import Lake
+from streaming.sinks.delta import Lake, kept_files
 from streaming.sinks.objects import get, put
 
 MAX_VERSIONS = 500
@@ -155,7 +155,9 @@ class Follower:
         rows: Rows = {}
         for name, (table, wanted) in self._followed.items():
             added = self._lake.added(table, plan.starts.get(name, -1), plan.ends.get(name, -1))
-            if (frame := wanted(added).collect()).height:
+            with kept_files([table.full_name]):
+                frame = wanted(added).collect()
+            if frame.height:
                 rows[table] = frame
         if rows:
             self._sink(rows, plan.epoch, plan.batch_id)

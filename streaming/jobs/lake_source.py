@@ -110,7 +110,7 @@ class LakeReader(DataSourceStreamReader):
 
     def read(self, partition: InputPartition) -> Iterator[pa.RecordBatch]:
         """The rows."""
-        from streaming.sinks.delta import Lake  # noqa: PLC0415 - in the worker
+        from streaming.sinks.delta import Lake, kept_files  # noqa: PLC0415 - in the worker
 
         assert isinstance(partition, Versions)  # noqa: S101 - what `partitions` gave
         lake = Lake(self._options["lake"])
@@ -118,7 +118,8 @@ class LakeReader(DataSourceStreamReader):
             table.name: lake.added(table, partition.start[_name(table)], partition.end[_name(table)])
             for table in self._rows.tables
         }
-        rows = self._rows.select(added, self._options["topic"])
+        with kept_files(map(_name, self._rows.tables)):
+            rows = self._rows.select(added, self._options["topic"])
         if rows.height:
             yield from _plain(rows.to_arrow()).to_batches()
 

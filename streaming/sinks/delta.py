@@ -17,7 +17,7 @@ import io
 import json
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,6 +25,7 @@ from urllib.parse import quote, unquote
 
 import msgspec
 import polars as pl
+import structlog
 from deltalake import CommitProperties, DeltaTable, Schema, Transaction
 from deltalake.exceptions import CommitFailedError
 from deltalake.transaction import AddAction
@@ -45,6 +46,8 @@ TABLE_PROPERTIES = {
     "delta.dataSkippingNumIndexedCols": "12",
     # A checkpoint of the log every 30 commits, so that a reader starts from it and not from hundreds of small files.
     "delta.checkpointInterval": "30",
+    # Delta's own default, said here since it is a promise: so long older versions can be read, and a query be behind.
+    "delta.deletedFileRetentionDuration": "interval 7 days",
 }
 
 COMPACT_AFTER = 64
@@ -52,6 +55,8 @@ COMPACT_AFTER = 64
 
 _ZSTD_LEVEL = 2
 """Of trades as small as the usual 3 makes them, for two thirds of its time."""
+
+log = structlog.get_logger(__name__)
 
 _MEASURED = (pl.Int64, pl.Int32, TIME)
 """Types whose least and greatest value go into the log, so that readers skip files."""
@@ -145,6 +150,7 @@ class Lake:
         self._open = OpenTables(root).newest
         self._metrics = metrics
         self._commits: dict[Table, int] = {}
+        self._cleared: dict[Table, int] = {}
 
     def commit(self, table: Table, files: Sequence[DataFile], *, application: str, batch_id: int) -> None:
         """Make a batch's files part of the table; a repeated batch changes nothing.
@@ -183,7 +189,10 @@ class Lake:
             self.commit(table, write_files(rows, table, self.root), application=application, batch_id=batch_id)
 
     def compact(self) -> None:
-        """Turn the newest day's small files into one, in tables that have had many commits since the last time."""
+        """Turn the newest day's small files into one, in tables that have had many commits since the last time.
+
+        Once a day, and at the first time, files that no version of the last seven days has are deleted there.
+        """
         for table, commits in list(self._commits.items()):
             if commits >= COMPACT_AFTER:
                 self._commits[table] = 0
@@ -191,6 +200,15 @@ class Lake:
                 (column,) = table.partition_by
                 newest = max(str(part[column]) for part in at.partitions())
                 at.optimize.compact(partition_filters=[(column, "=", newest)])
+                self._clear(table, at)
+
+    def _clear(self, table: Table, at: DeltaTable) -> None:
+        # All files of the folder are looked at, so not each time. What a crashed batch left in no commit goes as well.
+        today = int(time.time() // 86_400)
+        if self._cleared.get(table) != today:
+            self._cleared[table] = today
+            deleted = at.vacuum(dry_run=False, full=True)
+            log.info("files of old versions deleted", table=table.full_name, count=len(deleted))
 
     def read(self, table: Table, version: int | None = None) -> pl.LazyFrame:
         """The table as it is now, or as it was at a version."""
@@ -226,6 +244,22 @@ class Lake:
         (column,) = table.partition_by
         rows = pl.scan_parquet(f"{table.path(self.root)}/{path}", hive_partitioning=False)
         return rows.with_columns(pl.lit(day).str.to_date().alias(column)).select(table.column_names)
+
+
+@contextlib.contextmanager
+def kept_files(tables: Iterable[str]) -> Iterator[None]:
+    """Reads rows that versions added, while their files are kept.
+
+    Raises:
+        FatalError: a file was deleted since, as one is seven days after its rows were moved into a larger one.
+    """
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise FatalError(
+            f"{', '.join(tables)} no longer has the files of versions as old as this query's: start it from a new "
+            f"checkpoint, `crypto-intel rebuild QUERY` ({error})"
+        ) from error
 
 
 def query_id(batch: DataFrame) -> str:

@@ -14,10 +14,11 @@ from deltalake import DeltaTable
 from polars.testing import assert_frame_equal
 
 from crypto_intel.contracts.tables import SILVER_LATE_ARRIVALS, TABLES
+from crypto_intel_tests.chaos.aged import aged
 from streaming.errors import FatalError
 from streaming.jobs.app import QUERIES, written_by
 from streaming.sinks import delta
-from streaming.sinks.delta import Lake, ensure_table, single_writer, write_files
+from streaming.sinks.delta import Lake, ensure_table, kept_files, single_writer, write_files
 from streaming.transforms.frames import rows_of
 
 AT = int(datetime(2025, 1, 1, 23, 58, tzinfo=UTC).timestamp() * 1e6)
@@ -105,6 +106,28 @@ def test_an_application_that_is_started_again_and_again_compacts_all_the_same(
         restarted.compact()
     assert DeltaTable(TABLE.path(lake.root)).get_add_actions().num_rows == 1
     assert ids(lake) == [0, 10, 20]
+
+
+def test_files_that_no_version_of_seven_days_has_are_deleted_when_a_table_is_compacted(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delta, "COMPACT_AFTER", 3)
+    for batch in range(3):
+        lake.append(rows(10 * batch, count=1), TABLE, application="query", batch_id=batch)
+    lake.compact()
+    due = aged(TABLE.path(lake.root), 8)
+    assert len(due) == 4
+    assert all(path.exists() for path in due)
+    restarted = Lake(lake.root)
+    for batch in range(3, 6):
+        restarted.append(rows(10 * batch, count=1), TABLE, application="query", batch_id=batch)
+    before = restarted.version(TABLE)
+    restarted.compact()
+    assert not [path for path in due if path.exists()]
+    assert restarted.read(TABLE, before).collect().height == 6
+    assert ids(restarted) == [0, 10, 20, 30, 40, 50]
+    with pytest.raises(FatalError, match="start it from a new checkpoint"), kept_files([TABLE.full_name]):
+        restarted.added(TABLE, 0, 3).collect()
 
 
 def test_versions_whose_log_is_gone_are_a_loud_error(lake: Lake) -> None:
