@@ -193,11 +193,7 @@ def decode(records: Records, read: Reader = read_event) -> Decoded:
 
 
 def _read_all(values: Sequence[bytes], read: Reader) -> _Sorted:
-    try:
-        read_events: list[Event | None] = list(map(read, values))
-        faults: list[tuple[int, str, str]] = []
-    except RejectedInput:  # rare: one by one
-        read_events, faults = _read_each(values, read)
+    read_events, faults = _read_each(values, read)
     found = _by_kind(read_events)
     _, alerts = found.pop(events.Alert, ([], []))
     faults += [(place, "unknown_kind", "alerts do not belong here") for place in alerts]
@@ -221,13 +217,15 @@ def _by_kind(read_events: list[Event | None]) -> dict[type, tuple[list[Any], Seq
 def _read_each(values: Sequence[bytes], read: Reader) -> tuple[list[Event | None], list[tuple[int, str, str]]]:
     read_events: list[Event | None] = []
     faults: list[tuple[int, str, str]] = []
-    for place, value in enumerate(values):
+    reading = map(read, values)
+    while True:
         try:
-            read_events.append(read(value))
+            read_events.extend(reading)  # what was read before a fault stays, and the next turn goes on behind it
         except RejectedInput as fault:
+            faults.append((len(read_events), fault.reason, fault.detail))
             read_events.append(None)
-            faults.append((place, fault.reason, fault.detail))
-    return read_events, faults
+        else:
+            return read_events, faults
 
 
 _WIRE: dict[type, dict[str, Any]] = {}
@@ -307,12 +305,12 @@ def _checked(frame: pl.DataFrame, checks: Iterable[_Check], found: _Sorted) -> p
     if frame.is_empty():
         return frame
     reason = pl.coalesce(*(pl.when(condition).then(pl.lit(reason)) for condition, reason in checks))
-    judged = frame.with_columns(_reason=reason)
-    bad = judged.filter(pl.col("_reason").is_not_null())
+    judged = frame.select("place", reason=reason)
+    bad = judged.filter(pl.col("reason").is_not_null())
     if bad.is_empty():
         return frame
-    found.faults += [(place, why, "") for place, why in bad.select("place", "_reason").iter_rows()]
-    return judged.filter(pl.col("_reason").is_null()).drop("_reason")
+    found.faults += [(place, why, "") for place, why in bad.iter_rows()]
+    return frame.filter(judged["reason"].is_null())
 
 
 # --- rows of the tables --------------------------------------------------------------------------------------------
