@@ -1,7 +1,8 @@
 """Redis (or a server that speaks its protocol): the newest state of each market, for readers in a hurry.
 
 Guarantee: none, on purpose. It is a cache, written after PostgreSQL and rebuilt from it (`rebuild`). A server that is
-away is skipped, counted and found again by itself; a batch never fails or waits for it. Entries only move forward.
+away is skipped, counted and found again by itself; a batch never fails for it, and one in some seconds waits TIMEOUT_S
+where the server hangs. Entries only move forward.
 
     market:{venue}:{symbol}   hash   the row of live_markets
     bar:1m:{venue}:{symbol}   hash   the newest closed row of bars_1m
@@ -13,6 +14,7 @@ Hash values are text: numbers as Python writes them, times as ISO 8601 in UTC wi
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
@@ -31,7 +33,11 @@ from streaming.sinks.connection import PostgresConnection
 from streaming.sinks.postgres import Upsert
 
 TIMEOUT_S = 0.2
-"""For connecting and for each answer; a local server answers within a millisecond."""
+"""For connecting and for each answer; a local server answers within a millisecond. What timed out is not tried a second
+time, so a batch waits no longer for a server that hangs."""
+
+PAUSE_S = 5.0
+"""So long a server that did not answer in time is left alone. One that refuses costs nothing and is asked each time."""
 
 KEPT_ALERTS = 200
 
@@ -67,6 +73,7 @@ class RedisSink:
         self.skipped = 0
         self.is_whole = False
         self._is_down = False
+        self._asked_from = 0.0  # monotonic: until then a server that hung is left alone
         self._client = None if url is None else _client(url)
 
     @property
@@ -83,6 +90,9 @@ class RedisSink:
         wanted = [upsert for upsert in upserts if upsert.table in _PREFIX and upsert.frame.height]
         if self._client is None or not (wanted or alerts):
             return self._client is not None
+        if time.monotonic() < self._asked_from:
+            self.skipped += 1
+            return False
         try:
             self.is_whole = self._write(self._client, wanted, alerts)
         except redis.RedisError as error:
@@ -130,6 +140,8 @@ class RedisSink:
 
     def _note_down(self, error: redis.RedisError) -> None:
         self.skipped += 1
+        if isinstance(error, redis.TimeoutError):
+            self._asked_from = time.monotonic() + PAUSE_S
         if not self._is_down:
             log.warning("redis is away; its entries are skipped until it is back", error=type(error).__name__)
         self._is_down = True
@@ -146,7 +158,8 @@ def _client(url: SecretStr) -> redis.Redis:
             url.get_secret_value(),
             socket_timeout=TIMEOUT_S,
             socket_connect_timeout=TIMEOUT_S,
-            retry=Retry(NoBackoff(), 1),  # one: a connection that the server has closed meanwhile shows only on use
+            # One: a connection that the server has closed meanwhile shows only on use. None where nobody answers.
+            retry=Retry(NoBackoff(), 1, supported_errors=(redis.ConnectionError,)),
         )
     except ValueError:
         raise FatalError("CRYPTO_INTEL_REDIS_URL is not a URL such as redis://:password@host:6379/0") from None
