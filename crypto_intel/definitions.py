@@ -14,7 +14,8 @@ import dagster as dg
 
 from crypto_intel import defs as defs_folder
 from crypto_intel.automation.bursts import news_burst_sensor
-from crypto_intel.automation.jobs import JOBS, SCHEDULES
+from crypto_intel.automation.conditions import CONDITION_SENSORS
+from crypto_intel.automation.jobs import JOBS
 from crypto_intel.automation.macro import MACRO_SENSORS
 from crypto_intel.automation.rebuilding import SENSORS as REBUILDING_SENSORS
 from crypto_intel.automation.refetching import REFETCHING_SENSORS
@@ -56,12 +57,12 @@ def build_defs(*, resource_overrides: Mapping[str, Any] | None = None) -> dg.Def
     bound = dg.Definitions(
         resources={**default_resources(), **(resource_overrides or {})},
         jobs=JOBS,
-        schedules=SCHEDULES,
         sensors=[
             *SENSORS,
             *MACRO_SENSORS,
             *REBUILDING_SENSORS,
             *REFETCHING_SENSORS,
+            *CONDITION_SENSORS,
             news_burst_sensor,
             incidents_sensor,
             notices_sensor,

@@ -148,7 +148,7 @@ def judge_lake(lake: Lake, postgres: Postgres, *, with_macro: bool = False) -> I
 
 def _runs(lake: Lake, *, with_macro: bool) -> Iterator[tuple[str, dict[str, Any]]]:
     hours = hours_spanned(lake.time_spans(BRONZE_TRADES))
-    for job in ("market_hour", "repaired_minutes", "alert_verdicts"):
+    for job in ("market_hour", "repaired_minutes", "news_burst", "alert_verdicts"):
         yield from ((job, {"partition_key": event_hour(hour)}) for hour in hours)
     yield from (("market_day", {"partition_key": day}) for day in sorted({f"{hour:%Y-%m-%d}" for hour in hours}))
     if with_macro:

@@ -66,7 +66,7 @@ HOUR_ASSETS = [
     dg.AssetKey(["publish", "quotes"]),
     dg.AssetKey(["publish", "articles"]),
 ]
-REPAIR_TABLES = (GOLD_REPAIRED_BARS_1M, SILVER_GAPS, ALERT_VERDICTS)
+REPAIR_TABLES = (GOLD_REPAIRED_BARS_1M, SILVER_GAPS)
 """Tables that are written when a repair brought trades of an hour that is not made yet."""
 
 REPAIR_ASSETS = [
@@ -131,7 +131,7 @@ repair_job = dg.define_asset_job(
     _selection(REPAIR_ASSETS, REPAIR_CHECKS),
     tags=LIGHT,
     description="Minutes of a running hour that a repair made whole: folded again, served as the next revision, gaps "
-    "proven closed, alerts judged again.",
+    "proven closed.",
 )
 burst_job = dg.define_asset_job(
     "news_burst",
@@ -146,13 +146,13 @@ verdicts_job = dg.define_asset_job(
     "alert_verdicts",
     _selection([key_of(ALERT_VERDICTS)], _contracts([ALERT_VERDICTS])),
     tags=LIGHT,
-    description="Alerts of an hour judged again, when it is made.",
+    description="Alerts of an hour judged again, on demand; by itself it happens as the assets' condition says.",
 )
 day_job = dg.define_asset_job(
     "market_day",
     _selection(DAY_ASSETS, DAY_CHECKS),
     tags=HEAVY,
-    description="A UTC day of market data, when each of its hours is made.",
+    description="A UTC day of market data, on demand; by itself it is made as the assets' conditions say.",
 )
 macro_job = dg.define_asset_job(
     "macro_years",
@@ -167,7 +167,7 @@ features_job = dg.define_asset_job(
         _contracts(FEATURE_TABLES),
     ),
     tags=HEAVY,
-    description="What was known on each day of a range of years, after new macro observations.",
+    description="What was known on each day of a range of years, on demand; by itself as the assets' conditions say.",
 )
 calendar_job = dg.define_asset_job(
     "macro_calendar",
@@ -188,20 +188,5 @@ refetch_jobs = {
     )
     for venue in TRADE_VENUES
 }
-retention_job = dg.define_asset_job(
-    "retention",
-    dg.AssetSelection.assets(dg.AssetKey(["publish", "retention"])),
-    tags=HEAVY,
-    description="Drops served rows that are older than people want them.",
-)
-retention_schedule = dg.ScheduleDefinition(
-    name="retention_schedule",
-    job=retention_job,
-    cron_schedule="20 3 * * *",
-    execution_timezone="UTC",
-    default_status=dg.DefaultScheduleStatus.RUNNING,
-    description="Once a day, when little else is asked for.",
-)
-JOBS = [hour_job, repair_job, burst_job, verdicts_job, day_job, macro_job, features_job, calendar_job, retention_job]
+JOBS = [hour_job, repair_job, burst_job, verdicts_job, day_job, macro_job, features_job, calendar_job]
 JOBS += refetch_jobs.values()
-SCHEDULES = [retention_schedule]

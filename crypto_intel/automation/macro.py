@@ -1,4 +1,4 @@
-"""Sensors of macro series: they follow the release calendar, and what was known follows new observations.
+"""Sensors of macro series: they follow the release calendar, and tell which years new observations reach.
 
 Glue around core.calendar, with cursors, like streams.py.
 """
@@ -10,10 +10,10 @@ from datetime import timedelta
 import dagster as dg
 import msgspec
 
-from crypto_intel.automation.jobs import calendar_job, features_job, macro_job
+from crypto_intel.automation.jobs import calendar_job, macro_job
 from crypto_intel.contracts.macro import MACRO_FRED_OBSERVATIONS, MACRO_RELEASE_DATES
 from crypto_intel.core.calendar import Load, MacroCursor, advance, next_load
-from crypto_intel.graph.specs import YEARLY, key_of
+from crypto_intel.graph.specs import REACHED_YEARS, YEARLY, key_of
 from crypto_intel.resources.fred import Fred
 from crypto_intel.resources.lake import Lake
 
@@ -65,9 +65,12 @@ def macro_calendar_sensor(context: dg.SensorEvaluationContext, lake: Lake, fred:
     )
 
 
-@dg.sensor(job=features_job, minimum_interval_seconds=15, default_status=dg.DefaultSensorStatus.RUNNING)
-def macro_features_sensor(context: dg.SensorEvaluationContext, lake: Lake) -> dg.SensorResult:
-    """Requests what was known on the days of years that new observations reach, whoever loaded them."""
+@dg.sensor(minimum_interval_seconds=15, default_status=dg.DefaultSensorStatus.RUNNING)
+def reached_years_sensor(context: dg.SensorEvaluationContext, lake: Lake) -> dg.SensorResult:
+    """Tells the years that new observations reach, whoever loaded them; what was known then asks by its condition.
+
+    Dagster has no mapping from one of two dimensions to a time some partitions later, so the graph can not say it.
+    """
     after = int(context.cursor) if context.cursor else 0
     records = context.instance.fetch_materializations(
         dg.AssetRecordsFilter(asset_key=key_of(MACRO_FRED_OBSERVATIONS), after_storage_id=after),
@@ -80,8 +83,11 @@ def macro_features_sensor(context: dg.SensorEvaluationContext, lake: Lake) -> dg
     years = _years_reached([str(record.partition_key).rpartition("|")[2] for record in records], lake)
     if not years:
         return dg.SensorResult(skip_reason="observations of years behind the platform's", cursor=newest)
-    tags = {RANGE_START: years[0], RANGE_END: years[-1]}
-    return dg.SensorResult(run_requests=[dg.RunRequest(run_key=newest, tags=tags)], cursor=newest)
+    return dg.SensorResult(
+        asset_events=[dg.AssetMaterialization(REACHED_YEARS, partition=year) for year in years],
+        skip_reason=f"observations reach {years[0]} to {years[-1]}",
+        cursor=newest,
+    )
 
 
 def _years_reached(loaded: list[str], lake: Lake) -> list[str]:
@@ -107,4 +113,4 @@ def _encode(cursor: MacroCursor) -> str:
     return msgspec.json.encode(cursor).decode()
 
 
-MACRO_SENSORS = [macro_sensor, macro_calendar_sensor, macro_features_sensor]
+MACRO_SENSORS = [macro_sensor, macro_calendar_sensor, reached_years_sensor]

@@ -13,7 +13,7 @@ import dagster as dg
 import msgspec
 import polars as pl
 
-from crypto_intel.automation.jobs import hour_job, repair_job, verdicts_job
+from crypto_intel.automation.jobs import hour_job, repair_job
 from crypto_intel.contracts.tables import GOLD_BARS_1M, SILVER_LATE_ARRIVALS
 from crypto_intel.core.hours import HOUR_FORMAT, LateCursor, event_hour, hour_start, hours_spanned, hours_to_rebuild
 from crypto_intel.operations.repairs import is_repaired
@@ -35,19 +35,7 @@ def repaired_minutes_sensor(context: dg.SensorEvaluationContext, lake: Lake) -> 
     return _requests(context, lake, "minutes", of_made=False)
 
 
-@dg.run_status_sensor(
-    run_status=dg.DagsterRunStatus.SUCCESS,
-    monitored_jobs=[hour_job],
-    request_job=verdicts_job,
-    minimum_interval_seconds=30,
-    default_status=dg.DefaultSensorStatus.RUNNING,
-)
-def verdicts_sensor(context: dg.RunStatusSensorContext) -> dg.RunRequest:
-    """Requests the judgement of an hour's alerts when the hour was made, or made again."""
-    return dg.RunRequest(run_key=context.dagster_run.run_id, partition_key=context.partition_key)
-
-
-SENSORS = [late_trades_sensor, repaired_minutes_sensor, verdicts_sensor]
+SENSORS = [late_trades_sensor, repaired_minutes_sensor]
 
 
 def _requests(context: dg.SensorEvaluationContext, lake: Lake, why: str, *, of_made: bool) -> dg.SensorResult:

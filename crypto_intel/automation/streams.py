@@ -15,7 +15,7 @@ import dagster as dg
 import msgspec
 import polars as pl
 
-from crypto_intel.automation.jobs import day_job, hour_job, macro_job
+from crypto_intel.automation.jobs import hour_job, macro_job
 from crypto_intel.checks.factories import Readers
 from crypto_intel.checks.streams import STREAM_CHECKS
 from crypto_intel.contracts.derived import GOLD_BARS_1H, SILVER_QUARANTINE
@@ -31,7 +31,7 @@ from crypto_intel.core.hours import (
     hours_spanned,
     read_clocks,
 )
-from crypto_intel.graph.specs import HOURLY
+from crypto_intel.graph.specs import CLOSED_DAYS, HOURLY
 from crypto_intel.operations.alerting import AlertCursor, materialization, new_alerts, pin
 from crypto_intel.operations.observing import (
     BRONZE_TABLES,
@@ -122,14 +122,14 @@ def _waits_for_macro(
 
 
 class DayCursor(msgspec.Struct):
-    """What day_closed_sensor remembers: the last day that it requested."""
+    """What day_closed_sensor remembers: the last day that it told."""
 
     through: date | None = None
 
 
-@dg.sensor(job=day_job, minimum_interval_seconds=60, default_status=dg.DefaultSensorStatus.RUNNING)
+@dg.sensor(minimum_interval_seconds=60, default_status=dg.DefaultSensorStatus.RUNNING)
 def day_closed_sensor(context: dg.SensorEvaluationContext, lake: Lake) -> dg.SensorResult:
-    """Requests the run of each UTC day that is over and whose hours are all made, once."""
+    """Tells each UTC day that is over and whose hours are all made, once; what is made of it asks by its condition."""
     cursor, lake = _decode(context.cursor, DayCursor), lake.glance()
     now = lake.platform_time()
     if now is None:
@@ -140,8 +140,16 @@ def day_closed_sensor(context: dg.SensorEvaluationContext, lake: Lake) -> dg.Sen
     days = closed_days(traded, made, now)
     if not days:
         return dg.SensorResult(skip_reason="no day is over with all of its hours made", cursor=_encode(cursor))
-    requests = [dg.RunRequest(run_key=day.isoformat(), partition_key=day.isoformat()) for day in days]
-    return dg.SensorResult(run_requests=requests, cursor=_encode(DayCursor(days[-1])))
+    # The daemon may have died between telling and storing the cursor.
+    told = context.instance.get_materialized_partitions(CLOSED_DAYS)
+    events = [
+        dg.AssetMaterialization(CLOSED_DAYS, partition=day.isoformat()) for day in days if day.isoformat() not in told
+    ]
+    return dg.SensorResult(
+        asset_events=events,
+        skip_reason=f"{len(events)} days are closed",
+        cursor=_encode(DayCursor(days[-1])),
+    )
 
 
 @dg.sensor(minimum_interval_seconds=15, default_status=dg.DefaultSensorStatus.RUNNING)

@@ -145,6 +145,30 @@ FRED_POOL = "fred"
 step's, and who alone asks for a table's rows is its only writer, so this one bounds the writer as well."""
 
 
+CLOSED_DAYS = dg.AssetKey(["gold", "closed_days"])
+"""UTC days that are over by the platform clock and whose hours are all made: told by day_closed_sensor."""
+
+REACHED_YEARS = dg.AssetKey(["macro", "reached_years"])
+"""Years in which something else may be known since observations were loaded: told by reached_years_sensor."""
+
+
+def told_spec(
+    key: dg.AssetKey, doc: str, deps: Sequence[dg.AssetKey | dg.AssetDep], partitions: dg.PartitionsDefinition[Any]
+) -> dg.AssetSpec:
+    """A fact that a sensor finds and reports without a run, an event a partition: what other assets' conditions wait
+    for."""
+    return dg.AssetSpec(
+        key,
+        deps=deps,
+        description=doc,
+        group_name=key.path[0],
+        kinds={"dagster"},
+        owners=OWNERS,
+        tags={"layer": key.path[0], "mode": "observed"},
+        partitions_def=partitions,
+    )
+
+
 def source_key(name: str) -> dg.AssetKey:
     """Asset key of a feed, a topic or a streaming job."""
     return dg.AssetKey(["sources", name])

@@ -1,13 +1,14 @@
 """Alerts on their way into the asset graph: each row of public.alerts becomes one materialization, exactly once.
 
-The cursor tells what was reported. Should the daemon die between reporting and storing the cursor, the last
-materialization's own position is newer than the cursor's, and counts instead.
+Alerts are read in the order of their commits, so that one which is stored late, behind a database that was away or a
+query that was slow, is told as any other. Should the daemon die between reporting and storing the cursor, the place of
+the newest materialization counts instead.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Any
 
@@ -18,58 +19,52 @@ from psycopg.rows import dict_row
 
 from crypto_intel.contracts.serving import ALERTS
 from crypto_intel.contracts.tables import BRONZE_NEWS, BRONZE_TRADES, SILVER_BARS_1M
+from crypto_intel.core.hours import event_hour
 from crypto_intel.resources.lake import Lake
 from crypto_intel.resources.postgres import Postgres
 
 ALERT_KEY = dg.AssetKey(["alerts", "alert"])
 ALERT_ID_TAG = "crypto_intel/alert_id"
 
-OVERLAP = timedelta(minutes=10)
-"""Alerts may be stored a little after a later one was (two batches, a retry): this far back is looked at again."""
-
 MAX_ALERTS_A_TICK = 200
+
+_BEHIND = sql.SQL(
+    "SELECT {}, f.alert_seq FROM ops.alert_feed f JOIN public.alerts a USING (alert_id) "
+    "WHERE f.alert_seq > %s ORDER BY f.alert_seq LIMIT {}"
+).format(
+    sql.SQL(", ").join(sql.SQL("a.{}").format(sql.Identifier(name)) for name in ALERTS.column_names), MAX_ALERTS_A_TICK
+)
+_REPORTED = "SELECT max(alert_seq) FROM ops.alert_feed WHERE alert_id = ANY(%s)"
 
 
 class AlertCursor(msgspec.Struct):
-    """Position of the newest alert that was reported, and the ids reported within OVERLAP before it."""
+    """The last alert, in the order of commits, that was reported."""
 
-    raised_at: datetime | None = None
-    recent: dict[str, datetime] = {}
+    alert_seq: int = 0
 
 
 def new_alerts(
     postgres: Postgres, cursor: AlertCursor, instance: dg.DagsterInstance
 ) -> tuple[list[dict[str, Any]], AlertCursor]:
-    """Alerts that no materialization tells of yet, oldest first, and the cursor behind them.
+    """Alerts that no materialization tells of yet, in the order of their commits, and the cursor behind them.
 
     Raises:
         NotConfigured, TransientError: PostgreSQL is not named, or does not answer.
     """
-    since = cursor.raised_at - OVERLAP if cursor.raised_at else datetime(1970, 1, 1, tzinfo=UTC)
-    names = sql.SQL(", ").join(sql.Identifier(name) for name in ALERTS.column_names)
-    query = sql.SQL(
-        "SELECT {} FROM public.alerts WHERE raised_at >= %s AND NOT alert_id = ANY(%s) "
-        "ORDER BY raised_at, alert_id LIMIT %s"
-    ).format(names)
     with postgres.connect() as connection, connection.cursor(row_factory=dict_row) as rows:
-        found = rows.execute(query, (since, sorted(cursor.recent), MAX_ALERTS_A_TICK)).fetchall()
-    reported = _reported_lately(instance) if found else set()
-    return [row for row in found if row["alert_id"] not in reported], _advance(cursor, found)
+        found = rows.execute(_BEHIND, (cursor.alert_seq,)).fetchall()
+        if not found:
+            return [], cursor
+        told = rows.execute(_REPORTED, (_reported_lately(instance),)).fetchone()
+    reported = (told or {}).get("max") or 0
+    return [row for row in found if row["alert_seq"] > reported], AlertCursor(found[-1]["alert_seq"])
 
 
-def _advance(cursor: AlertCursor, found: list[dict[str, Any]]) -> AlertCursor:
-    if not found:
-        return cursor
-    seen = {**cursor.recent, **{row["alert_id"]: row["raised_at"] for row in found}}
-    newest = max(seen.values())
-    return AlertCursor(newest, {key: at for key, at in seen.items() if at >= newest - OVERLAP})
-
-
-def _reported_lately(instance: dg.DagsterInstance) -> set[str]:
-    # Covers one tick whose cursor was lost.
+def _reported_lately(instance: dg.DagsterInstance) -> list[str]:
+    # Of one tick, whose cursor may be lost.
     records = instance.fetch_materializations(ALERT_KEY, limit=MAX_ALERTS_A_TICK).records
     events = [record.asset_materialization for record in records]
-    return {event.tags[ALERT_ID_TAG] for event in events if event and event.tags and ALERT_ID_TAG in event.tags}
+    return [event.tags[ALERT_ID_TAG] for event in events if event and event.tags and ALERT_ID_TAG in event.tags]
 
 
 PINNED = (BRONZE_TRADES, BRONZE_NEWS, SILVER_BARS_1M)
@@ -113,7 +108,13 @@ def materialization(row: dict[str, Any], versions: Mapping[str, int] = MappingPr
     }
     return dg.AssetMaterialization(
         ALERT_KEY,
+        partition=_hour(row["window_end"]),
         description=row["message"],
         metadata={**numbers, **texts, **times, **rests_on, "completeness": row["completeness"] or "unknown"},
         tags={ALERT_ID_TAG: row["alert_id"]},
     )
+
+
+def _hour(window_end: datetime) -> str:
+    # As alerts.verdicts has it: a window that ends with the hour is the hour's.
+    return event_hour(window_end - timedelta(microseconds=1))

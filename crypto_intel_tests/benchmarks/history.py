@@ -19,11 +19,14 @@ from deltalake import DeltaTable, write_deltalake
 
 from crypto_intel.automation.jobs import HOUR_ASSETS, HOUR_CHECKS
 from crypto_intel.checks.streams import STREAM_CHECKS
+from crypto_intel.contracts.alerts import ALERT_VERDICTS
 from crypto_intel.contracts.columns import Column, Table
 from crypto_intel.contracts.macro import MACRO_FRED_OBSERVATIONS
 from crypto_intel.contracts.tables import BRONZE_FEED_STATUS, SILVER_LATE_ARRIVALS, TABLES
 from crypto_intel.core.frames import to_arrow
 from crypto_intel.core.hours import HOUR, event_hour
+from crypto_intel.graph.specs import key_of
+from crypto_intel.operations.alerting import ALERT_KEY
 from crypto_intel_tests.crypto_intel import lakes
 
 SINGLE_COMMITS = 99
@@ -123,7 +126,7 @@ def _value(column: Column, hour: datetime) -> object:
 def fill_dagster(instance: dg.DagsterInstance, dsn: str, partitions: int) -> dict[str, int]:
     """Events as so many hours left them, each reported by Dagster once, then repeated in its tables; rows by table."""
     hour_checks = list(HOUR_CHECKS)
-    for key in HOUR_ASSETS:
+    for key in (*HOUR_ASSETS, ALERT_KEY, key_of(ALERT_VERDICTS)):
         instance.report_runless_asset_event(dg.AssetMaterialization(key, partition="2026-01-01-00"))
     for check in hour_checks:
         _evaluate(instance, check)

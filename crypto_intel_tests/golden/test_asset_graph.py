@@ -27,11 +27,18 @@ def describe(graph: dg.Definitions) -> dict[str, Any]:
             sensor.name: {
                 "every_s": sensor.minimum_interval_seconds,
                 "status": sensor.default_status.value,
-                "jobs": sorted(target.job_name for target in sensor.targets),
+                **_target(repository, sensor),
             }
             for sensor in sorted(repository.sensor_defs, key=lambda one: one.name)
         },
     }
+
+
+def _target(repository: dg.RepositoryDefinition, sensor: dg.SensorDefinition) -> dict[str, list[str]]:
+    if isinstance(sensor, dg.AutomationConditionSensorDefinition):
+        keys = sensor.asset_selection.resolve(repository.asset_graph)
+        return {"conditions_of": sorted(key.to_user_string() for key in keys)}
+    return {"jobs": sorted(target.job_name for target in sensor.targets)}
 
 
 def _asset(spec: dg.AssetSpec) -> dict[str, Any]:

@@ -5,7 +5,9 @@ from datetime import timedelta
 import dagster as dg
 import polars as pl
 
+from crypto_intel.automation.conditions import WHEN_A_DAY_IS_MADE_OR_JUDGED_ANEW
 from crypto_intel.contracts.alerts import ALERT_REPORT, ALERT_VERDICTS
+from crypto_intel.contracts.derived import GOLD_BARS_1D
 from crypto_intel.contracts.tables import GOLD_BARS_1M
 from crypto_intel.core.alert_report import AHEAD, alert_report
 from crypto_intel.core.hours import day_start
@@ -19,8 +21,9 @@ from crypto_intel.resources.postgres import Postgres
 @dg.asset(
     **table_args(ALERT_REPORT, {"polars", "deltalake"}),
     ins={"verdicts": dg.AssetIn(key_of(ALERT_VERDICTS))},
-    deps=[key_of(GOLD_BARS_1M)],
+    deps=[key_of(GOLD_BARS_1M), key_of(GOLD_BARS_1D)],  # a day's bars are made when it is closed
     partitions_def=DAILY,
+    automation_condition=WHEN_A_DAY_IS_MADE_OR_JUDGED_ANEW,
     code_version="1",
 )
 def report(

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 import dagster as dg
 import polars as pl
 
+from crypto_intel.automation.conditions import WHEN_BARS_ARE_MADE_OR_ALERTS_COME_LATE
 from crypto_intel.contracts.alerts import ALERT_VERDICTS, VERDICTS
 from crypto_intel.contracts.derived import GOLD_REPAIRED_BARS_1M
 from crypto_intel.contracts.tables import BRONZE_TRADES, GOLD_BARS_1M
@@ -23,6 +24,7 @@ from crypto_intel.resources.postgres import Postgres
     **table_args(ALERT_VERDICTS, {"polars", "deltalake"}),
     deps=[ALERT_KEY, key_of(BRONZE_TRADES), key_of(GOLD_BARS_1M), key_of(GOLD_REPAIRED_BARS_1M)],
     partitions_def=RUNNING_HOURLY,
+    automation_condition=WHEN_BARS_ARE_MADE_OR_ALERTS_COME_LATE,
     code_version="1",
 )
 def verdicts(context: dg.AssetExecutionContext, lake: Lake, postgres: Postgres) -> dg.MaterializeResult[pl.DataFrame]:

@@ -6,13 +6,14 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
+from crypto_intel.automation.conditions import WHEN_A_DAY_IS_CLOSED_OR_AN_HOUR_MADE_AGAIN
 from crypto_intel.contracts.columns import Table
 from crypto_intel.contracts.derived import GOLD_BARS_1D, GOLD_BARS_1H, GOLD_BARS_5M
 from crypto_intel.contracts.tables import GOLD_BARS_1M
 from crypto_intel.core.bars import longer_bars
 from crypto_intel.core.hours import HOUR, day_start, hour_start
 from crypto_intel.graph.reports import describe_rows, prices_chart
-from crypto_intel.graph.specs import DAILY, HOURLY, input_of, table_args
+from crypto_intel.graph.specs import CLOSED_DAYS, DAILY, HOURLY, input_of, key_of, table_args, told_spec
 
 _KINDS = {"polars", "deltalake"}
 _MINUTE, _DAY = timedelta(minutes=1), timedelta(days=1)
@@ -57,10 +58,20 @@ def bars_1h(context: dg.AssetExecutionContext, minutes: pl.LazyFrame) -> dg.Mate
     return _result(rows, GOLD_BARS_1H)
 
 
+closed_days = told_spec(
+    CLOSED_DAYS,
+    "UTC days that are over by the platform clock and whose hours with trades are all made; told without a run.",
+    [key_of(GOLD_BARS_1H)],
+    DAILY,
+)
+
+
 @dg.asset(
     **table_args(GOLD_BARS_1D, _KINDS),
     ins={"hours": input_of(GOLD_BARS_1H, 1)},
+    deps=[CLOSED_DAYS],
     partitions_def=DAILY,
+    automation_condition=WHEN_A_DAY_IS_CLOSED_OR_AN_HOUR_MADE_AGAIN,
     code_version="1",
 )
 def bars_1d(context: dg.AssetExecutionContext, hours: pl.LazyFrame) -> dg.MaterializeResult[pl.DataFrame]:

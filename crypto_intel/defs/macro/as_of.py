@@ -6,18 +6,26 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
+from crypto_intel.automation.conditions import WHEN_OBSERVATIONS_REACH_THE_YEAR, WITH_WHAT_WAS_KNOWN
 from crypto_intel.contracts.macro import MACRO_FEATURES, MACRO_FRED_AS_OF, MACRO_FRED_OBSERVATIONS
 from crypto_intel.core.as_of import YEARS_BACK
 from crypto_intel.core.as_of import fred_as_of as known_on_days
 from crypto_intel.core.as_of import macro_features as features_of
 from crypto_intel.graph.reports import describe_rows
-from crypto_intel.graph.specs import YEARLY, input_of, key_of, table_args
+from crypto_intel.graph.specs import REACHED_YEARS, YEARLY, input_of, key_of, table_args, told_spec
 from crypto_intel.resources.lake import Lake
 
 _KINDS = {"polars", "deltalake"}
 
 # A year reads the years before it too; Dagster has no mapping from a dimension with an offset.
 _observations = dg.AssetDep(key_of(MACRO_FRED_OBSERVATIONS), partition_mapping=dg.AllPartitionMapping())
+
+reached_years = told_spec(
+    REACHED_YEARS,
+    "Years in which something else may be known since observations were loaded; told without a run.",
+    [_observations],
+    YEARLY,
+)
 
 
 def _days(context: dg.AssetExecutionContext, lake: Lake) -> tuple[date, date]:
@@ -29,8 +37,9 @@ def _days(context: dg.AssetExecutionContext, lake: Lake) -> tuple[date, date]:
 
 @dg.asset(
     **table_args(MACRO_FRED_AS_OF, _KINDS),
-    deps=[_observations],
+    deps=[_observations, REACHED_YEARS],
     partitions_def=YEARLY,
+    automation_condition=WHEN_OBSERVATIONS_REACH_THE_YEAR,
     backfill_policy=dg.BackfillPolicy.single_run(),
     code_version="1",
 )
@@ -48,6 +57,7 @@ def fred_as_of(context: dg.AssetExecutionContext, lake: Lake) -> dg.MaterializeR
     **table_args(MACRO_FEATURES, _KINDS),
     ins={"as_of": input_of(MACRO_FRED_AS_OF)},
     partitions_def=YEARLY,
+    automation_condition=WITH_WHAT_WAS_KNOWN,
     backfill_policy=dg.BackfillPolicy.single_run(),
     code_version="1",
 )

@@ -5,6 +5,7 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
+from crypto_intel.automation.conditions import WITH_THE_FEATURES
 from crypto_intel.contracts.macro import MACRO_FEATURES, MACRO_FRED_OBSERVATIONS
 from crypto_intel.contracts.serving import MACRO_FEATURES as SERVED_FEATURES
 from crypto_intel.contracts.serving import MACRO_OBSERVATIONS
@@ -28,6 +29,7 @@ def macro_observations(rows: pl.LazyFrame, postgres: Postgres) -> dg.Materialize
     **served_spec_args(SERVED_FEATURES),
     ins={"rows": input_of(MACRO_FEATURES)},
     partitions_def=YEARLY,
+    automation_condition=WITH_THE_FEATURES,
     backfill_policy=dg.BackfillPolicy.single_run(),
     code_version="1",
 )

@@ -9,6 +9,7 @@ from typing import Any
 
 import dagster as dg
 
+from crypto_intel.automation.conditions import NIGHTLY
 from crypto_intel.graph.specs import OWNERS
 from crypto_intel.resources.dagster_storage import EventLog
 from crypto_intel.resources.postgres import Postgres
@@ -26,6 +27,7 @@ TOLD_WITHOUT_A_RUN = timedelta(days=7)
     kinds={"postgres", "supabase"},
     owners=OWNERS,
     tags={"layer": "publish", "mode": "batch"},
+    automation_condition=NIGHTLY,
     code_version="1",
 )
 def retention(context: dg.AssetExecutionContext, postgres: Postgres) -> dg.MaterializeResult[Any]:

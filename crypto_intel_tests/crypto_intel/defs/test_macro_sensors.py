@@ -11,8 +11,8 @@ from crypto_intel.automation.macro import (
     RANGE_END,
     RANGE_START,
     macro_calendar_sensor,
-    macro_features_sensor,
     macro_sensor,
+    reached_years_sensor,
 )
 from crypto_intel.contracts.macro import MACRO_FRED_OBSERVATIONS, MACRO_RELEASE_DATES
 from crypto_intel.contracts.tables import BRONZE_FEED_STATUS
@@ -76,16 +76,20 @@ def test_the_calendar_is_asked_behind_the_first_observations_and_once_a_week(
     assert len(tick(macro_calendar_sensor, first.cursor).run_requests or []) == 1
 
 
-def test_what_was_known_is_made_again_for_the_years_that_new_observations_reach(
+def years(result: dg.SensorResult) -> list[str | None]:
+    return [event.partition for event in result.asset_events if isinstance(event, dg.AssetMaterialization)]
+
+
+def test_years_that_new_observations_reach_are_told_once(
     tick: Tick, lake_path: Path, instance: dg.DagsterInstance
 ) -> None:
     lakes.append(lake_path, BRONZE_FEED_STATUS, lakes.heartbeats(H22, H22))
-    assert ranges(tick(macro_features_sensor)) == []
+    assert years(tick(reached_years_sensor)) == []
     asset = key_of(MACRO_FRED_OBSERVATIONS)
     for partition in ("DGS10|2020", "DGS10|2021", "GDP|2020"):
         instance.report_runless_asset_event(dg.AssetMaterialization(asset, partition=partition))
-    first = tick(macro_features_sensor)
-    assert ranges(first) == [("2020", "2023")]
-    assert ranges(tick(macro_features_sensor, first.cursor)) == []
+    first = tick(reached_years_sensor)
+    assert (years(first), first.run_requests) == (["2020", "2021", "2022", "2023"], [])
+    assert years(tick(reached_years_sensor, first.cursor)) == []
     instance.report_runless_asset_event(dg.AssetMaterialization(asset, partition="DGS10|2024"))
-    assert ranges(tick(macro_features_sensor, first.cursor)) == [("2024", "2024")]
+    assert years(tick(reached_years_sensor, first.cursor)) == ["2024"]

@@ -158,6 +158,7 @@ def test_an_hour_that_a_repair_mended_while_it_ran_closes_green_and_its_alerts_a
     repaired_minutes.stream_with_a_gap(lake_path, sink)
     repaired_minutes.repair(lake_path)
     assert run(served_graph, KEY, job="repaired_minutes").success
+    assert run(served_graph, KEY, job="alert_verdicts").success
     assert repaired_minutes.served(postgres, repaired_minutes.ENRICHED) == [("repaired", 10, 100.0, 1)]
     ended = lakes.HOUR + HOUR
     lakes.append(lake_path, BRONZE_FEED_STATUS, lakes.heartbeats(ended, ended + timedelta(minutes=7)))

@@ -138,6 +138,7 @@ def test_a_repair_in_a_running_hour_is_served_and_proven_and_its_alerts_are_judg
     bars = lake.scan(GOLD_REPAIRED_BARS_1M).collect()
     assert bars.select("window_start", "completeness", "trade_count").rows() == [(HOUR + 21 * MINUTE, "repaired", 10)]
     assert served(postgres, ENRICHED) == [("repaired", 10, 100.0, 1)]
+    graph.resolve_job_def("alert_verdicts").execute_in_process(partition_key=request.partition_key)  # by its condition
     assert served(postgres, STATES) == [("data_incident", "resolved", "confirmed"), ("data_incident", "resolved", None)]
     assert sorted(lake.scan(ALERT_VERDICTS).collect()["verdict"].drop_nulls()) == ["confirmed"]
 

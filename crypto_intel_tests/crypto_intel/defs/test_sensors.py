@@ -167,18 +167,27 @@ def test_streams_are_observed_with_figures_that_can_be_plotted(  # noqa: PLR0917
     assert (rss["states"]["news"], rss["details"], rss["behind_others_s"]) == ("failing", "HTTP 503", 5)
 
 
-def test_a_day_is_requested_once_it_is_over_and_its_hours_are_made(tick: Tick, lake_path: Path) -> None:
+def told(result: dg.SensorResult) -> list[str | None]:
+    return [event.partition for event in result.asset_events if isinstance(event, dg.AssetMaterialization)]
+
+
+def test_a_day_is_told_once_it_is_over_and_its_hours_are_made(
+    tick: Tick, lake_path: Path, instance: dg.DagsterInstance
+) -> None:
     assert "platform clock" in reason(tick(day_closed_sensor))
     midnight = H22 + 2 * HOUR
     trade_between(lake_path, H22, midnight + HOUR)
     lakes.append(lake_path, BRONZE_FEED_STATUS, lakes.heartbeats(midnight, midnight + HOUR))
     make_hour(lake_path, H22)
-    assert requested(tick(day_closed_sensor)) == []  # 23:00 is not made yet
+    assert told(tick(day_closed_sensor)) == []  # 23:00 is not made yet
     make_hour(lake_path, H22 + HOUR)
     first = tick(day_closed_sensor)
-    assert requested(first) == ["2024-08-08"]
+    assert (told(first), first.run_requests) == (["2024-08-08"], [])
     make_hour(lake_path, midnight)
-    assert requested(tick(day_closed_sensor, first.cursor)) == []  # the next day is not over
+    assert told(tick(day_closed_sensor, first.cursor)) == []  # the next day is not over
+    for event in first.asset_events:
+        instance.report_runless_asset_event(event)
+    assert told(tick(day_closed_sensor)) == []  # the daemon died before storing the cursor
 
 
 def make_hour(lake: Path, hour: datetime) -> None:
@@ -232,9 +241,10 @@ def test_each_alert_is_reported_once_with_the_versions_of_what_it_rests_on(
         pinned = connection.execute("SELECT DISTINCT evidence FROM public.alerts").fetchall()
     assert pinned == [('{"tables": {"bronze.trades": 2}}',)]
     assert tick(alerts_sensor, first.cursor, postgres=postgres).asset_events == []
-    raise_alert(postgres, "stored-late", H22 - MINUTE)
+    raise_alert(postgres, "stored-late", H22 - timedelta(hours=3))  # behind a database that was away
     late = tick(alerts_sensor, first.cursor, postgres=postgres)
     assert [event.tags["crypto_intel/alert_id"] for event in late.asset_events] == ["stored-late"]
+    assert [event.partition for event in late.asset_events] == ["2024-08-08-18"]  # its window ends with the hour
     assert tick(alerts_sensor, late.cursor, postgres=postgres).asset_events == []
 
 
