@@ -39,7 +39,7 @@ def vintages(draw: st.DrawFn) -> pl.DataFrame:
     return observed("DGS10", *rows)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(vintages())
 def test_the_newest_period_of_each_day_is_the_one_that_was_known_on_it(told: pl.DataFrame) -> None:
     first, last = date(2023, 12, 30), date(2024, 5, 30)

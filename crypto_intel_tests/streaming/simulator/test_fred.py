@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 from datetime import date
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,7 @@ def query(**changes: object) -> Query:
     return Query(**{"realtime_start": TODAY, "realtime_end": TODAY, **changes})  # type: ignore[arg-type]
 
 
+@cache
 def all_vintages(series_id: str, today: date = TODAY) -> list[dict[str, str]]:
     wanted = query(realtime_start=date(1776, 7, 4), realtime_end=FOREVER)
     rows: list[dict[str, str]] = observations(SOURCE, series_id, wanted, today)["observations"]
