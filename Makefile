@@ -7,8 +7,13 @@ CAPTURE ?= ../shared/data/binance/ws_raw
 SPEED ?= 20
 BASE ?= origin/main
 UV ?= uv
+# Tests wait for servers more than they compute. Each process has servers of its own, 3 GB of them at most.
+JOBS ?= 2
 SOURCES := crypto_intel streaming crypto_intel_tests
 DOCKERFILES := $(wildcard docker/*.Dockerfile)
+
+# What is imported is compiled once, not by each of the hundreds of processes that the platform and its tests start.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo live replay checks clean-demo test test-fast test-cluster bench fuzz-api load-api chaos secrets audit graph-diff lint fmt lock golden
@@ -44,8 +49,8 @@ clean-demo: setup ## Stop the demo and remove its data
 	done
 	rm -rf .demo
 
-test: setup ## All tests, on real servers
-	$(BIN)/python -m pytest
+test: setup ## All tests, on real servers, in two processes (JOBS=0: one after the other)
+	$(BIN)/python -m pytest -n $(JOBS)
 
 test-fast: setup ## Tests of pure functions, under a minute
 	$(BIN)/python -m pytest -m "not stack" -n auto

@@ -1,23 +1,25 @@
 """Fixtures that all tests share: real servers, started once a session on free ports and stopped by their own handles.
 
 A server starts when the first test asks for it. Tests that share one keep apart by names of their own: topics
-(`own_topics`) and databases (`own_postgres_dsn`). Runs of minutes begin before the first test and go on beside others
-(`background`); tests that wait for one come last.
+(`own_topics`) and databases (`own_postgres_dsn`). Runs of minutes go on beside tests of other things (`background`).
 """
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
+import xdist
 from hypothesis import HealthCheck, settings
 from psycopg import sql
+from xdist.remote import Producer
 
 from crypto_intel.contracts.settings import Topics
 from crypto_intel.stack import java
@@ -27,6 +29,7 @@ from crypto_intel.stack.ports import free_port
 from crypto_intel.stack.postgres import PostgresServer, ensure_database, migrate, with_database
 from crypto_intel.stack.valkey import ValkeyServer
 from crypto_intel_tests.helpers.background import RUNS, Background
+from crypto_intel_tests.helpers.sharing import Sharing, arrange, awaited
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -48,27 +51,44 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="write the golden files anew (make golden)")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests that wait for a run come last, in the order in which the runs end."""
-    order = {name: place for place, name in enumerate(RUNS)}
-    items.sort(key=lambda item: max((order[name] for name in _awaited(item)), default=-1))
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Sharing:
+    """With `-n`, tests are shared out as helpers/sharing.py says."""
+    return Sharing(config, log)
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Nothing that is imported is garbage: to look for some took a quarter of the collection's time."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
+def pytest_collection_modifyitems(session: pytest.Session, items: list[pytest.Item]) -> None:
+    """In one process tests that wait for a run come last; shared out, they come first."""
+    arrange(items, are_shared=xdist.is_xdist_worker(session))
+
+
+@pytest.fixture(scope="session")
 def background(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Background]:
     """Runs of runs.py; those that a collected test waits for begin now. Stopped at the session's end."""
-    awaited = {name for item in request.session.items for name in _awaited(item)}
+    wanted = {name for item in request.session.items for name in awaited(item)}
     command = [sys.executable, "-m", "crypto_intel_tests.runs"]
     with Background(command, tmp_path_factory.mktemp("background")) as runs:
         for name in RUNS:
-            if name in awaited:
+            if name in wanted:
                 runs.begin(name)
         yield runs
 
 
-def _awaited(item: pytest.Item) -> list[str]:
-    wanted = set(getattr(item, "fixturenames", ()))
-    return [name for name in RUNS if name in wanted]
+@pytest.fixture(scope="session", autouse=True)
+def runs_begin_early(request: pytest.FixtureRequest) -> None:
+    """In one process runs begin before the first test; shared out, with the first test that waits for one."""
+    if not xdist.is_xdist_worker(request):
+        request.getfixturevalue("background")
 
 
 @pytest.fixture

@@ -22,12 +22,11 @@ from crypto_intel_tests.chaos import inputs
 from crypto_intel_tests.chaos.application import Sender
 from crypto_intel_tests.chaos.crashes import DAMAGES, forget, newest
 from crypto_intel_tests.chaos.edges import EDGES
-from crypto_intel_tests.chaos.judgement import Verdict, bronze_count
+from crypto_intel_tests.chaos.judgement import bronze_count
 from crypto_intel_tests.chaos.load import PARTITIONS, Load
 from crypto_intel_tests.chaos.rejects import judge_late, judge_rejected
 from crypto_intel_tests.chaos.session import Queries, pieces, sent
 from crypto_intel_tests.chaos.whole import is_whole, verdict_of
-from crypto_intel_tests.helpers.background import Background
 from streaming.settings import StreamingSettings, Triggers
 
 pytestmark = pytest.mark.stack
@@ -36,12 +35,6 @@ NOWHERE = SecretStr("postgresql://nobody@127.0.0.1:1/none")
 """The lake's queries do not need PostgreSQL, and must not mind."""
 
 Make = Callable[..., Queries]
-
-
-@pytest.fixture
-def killed(background: Background) -> Verdict:
-    """What became of an application whose driver and worker were killed."""
-    return Verdict(**background.result("killed"))
 
 
 @pytest.fixture
@@ -170,7 +163,3 @@ def test_a_new_checkpoint_on_a_kafka_that_forgot_takes_open_windows_from_bronze(
     queries.run("ingest", lambda: is_whole(queries, sender, load))
     verdict = verdict_of(queries, sender, load)
     assert verdict.is_right, verdict
-
-
-def test_a_driver_and_a_worker_killed_while_records_flow_lose_and_double_nothing(killed: Verdict) -> None:
-    assert killed.is_right, killed

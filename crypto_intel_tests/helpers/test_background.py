@@ -37,7 +37,7 @@ told(others=others, variable=os.environ.get("OF_A_TEST"))
 
 
 @pytest.fixture
-def background(tmp_path: Path) -> Background:
+def runs(tmp_path: Path) -> Background:
     """Runs of the script above."""
     return Background([sys.executable, "-c", RUN], tmp_path / "runs")
 
@@ -47,30 +47,28 @@ def test_each_run_can_be_made() -> None:
 
 
 def test_one_run_goes_on_at_a_time_in_the_environment_of_the_sessions_start(
-    background: Background, monkeypatch: pytest.MonkeyPatch
+    runs: Background, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OF_A_TEST", "set behind the start")
-    with background:
-        background.begin("first")
-        background.begin("second")
-        second, first = background.result("second"), background.result("first")
-        assert first["pid"] != second["pid"] == background.result("second")["pid"]
+    with runs:
+        runs.begin("first")
+        runs.begin("second")
+        second, first = runs.result("second"), runs.result("first")
+        assert first["pid"] != second["pid"] == runs.result("second")["pid"]
     assert (first["others"], second["others"]) == ([], [])
     assert first["variable"] is None
 
 
-def test_who_asks_is_told_why_a_run_failed(background: Background) -> None:
-    with background, pytest.raises(AssertionError, match="fails left with 1; its last lines:\nthere is no wind"):
-        background.result("fails")
+def test_who_asks_is_told_why_a_run_failed(runs: Background) -> None:
+    with runs, pytest.raises(AssertionError, match="fails left with 1; its last lines:\nthere is no wind"):
+        runs.result("fails")
 
 
-def test_the_end_of_the_session_stops_what_goes_on_and_begins_nothing_more(
-    background: Background, tmp_path: Path
-) -> None:
+def test_the_end_of_the_session_stops_what_goes_on_and_begins_nothing_more(runs: Background, tmp_path: Path) -> None:
     folder = tmp_path / "runs" / "waits"
-    with background:
-        background.begin("waits")
-        background.begin("later")
+    with runs:
+        runs.begin("waits")
+        runs.begin("later")
         until((folder / "never").exists)
         child = psutil.Process(int((folder / "child").read_text()))
     assert (folder / "stopped").exists()

@@ -1,14 +1,16 @@
-"""What became of the runs of the whole platform (../runs.py), for every test that looks at one.
+"""What became of the runs of the whole platform (../runs.py). Every test that looks at one stands in this folder.
 
-They begin with the session (`background` in the conftest above); these fixtures only wait for their ends.
+They go on beside the other tests (`background` in the conftest above); these fixtures only wait for their ends.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from crypto_intel_tests.chaos.judgement import Verdict
 from crypto_intel_tests.chaos.platform import Report
 from crypto_intel_tests.helpers.background import Background
 
@@ -36,3 +38,15 @@ def canaries(background: Background) -> dict[str, str]:
 def faulted(background: Background) -> Report:
     """What became of one round of every kind of fault at both venues."""
     return Report(**background.result("faulted"))
+
+
+@pytest.fixture(scope="session")
+def killed(background: Background) -> Verdict:
+    """What became of an application whose driver and worker were killed."""
+    return Verdict(**background.result("killed"))
+
+
+@pytest.fixture(scope="session")
+def backlog(background: Background) -> list[dict[str, Any]]:
+    """The rows of a benchmark of 50,000 trades."""
+    return list(background.result("backlog")["rows"])

@@ -7,15 +7,8 @@ from typing import Any
 import pytest
 
 from crypto_intel_tests.benchmarks.backlog import FLOOR, PRODUCT
-from crypto_intel_tests.helpers.background import Background
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(900)]
-
-
-@pytest.fixture
-def backlog(background: Background) -> list[dict[str, Any]]:
-    """The rows of a benchmark of 50,000 trades."""
-    return list(background.result("backlog")["rows"])
 
 
 def test_the_product_and_the_floor_make_the_truth_of_a_small_backlog(backlog: list[dict[str, Any]]) -> None:
