@@ -1,8 +1,9 @@
 """The platform clock: what time the source says it is.
 
-Live and simulated feeds run on system time. A replay runs on the recording's time, `speed` times as fast as the
-wall, so that freshness, closed hours and receive times of a recording from 2024 are those of 2024. What belongs
-here: the formula and how its anchors are fetched. Who serves them: streaming/simulator, at `GET /sim/clock`.
+Live and simulated feeds run on system time; a machine whose clock is far from the venue's is not believed. A replay
+runs on the recording's time, `speed` times as fast as the wall, so that freshness, closed hours and receive times of a
+recording from 2024 are those of 2024. What belongs here: the formula and how its anchors are fetched. Who serves them:
+streaming/simulator, at `GET /sim/clock`.
 """
 
 from __future__ import annotations
@@ -17,6 +18,9 @@ import structlog
 from streaming.errors import FatalError, RetryableError
 
 MICROSECONDS = 1_000_000
+BELIEVED_S = 30.0
+"""A machine's clock may be so far from the venue's; half of what an event may lie ahead of its receipt."""
+_TELLING_S = 2.0  # an answer tells its time in whole seconds, and is under way for a moment
 _FETCH_TIMEOUT_S = 5.0  # loopback answers in milliseconds; longer means that the simulator is not there
 
 
@@ -64,11 +68,28 @@ class PlatformClock:
     def __init__(self, url: str | None = None) -> None:
         self._url = url
         self._is_served = True
+        self._skew_us = 0
         self.anchors = SYSTEM_TIME
 
     def now_us(self) -> int:
         """Platform time in microseconds since 1970 UTC."""
-        return time_at(self.anchors, wall_us())
+        return time_at(self.anchors, wall_us() + self._skew_us)
+
+    def hold_to(self, told_us: int) -> None:
+        """Hold the machine's clock to the venue's, which dates the trades: one that is BELIEVED_S off is corrected.
+
+        Args:
+            told_us: what the venue just said that the time is, in microseconds.
+        """
+        apart = told_us - wall_us()
+        skew = apart if abs(apart) > BELIEVED_S * MICROSECONDS else 0
+        if abs(skew - self._skew_us) <= _TELLING_S * MICROSECONDS:
+            return
+        self._skew_us = skew
+        if skew:
+            log.error("this machine's clock is wrong; the venue's is used", machine_is_behind_s=skew / MICROSECONDS)
+        else:
+            log.info("this machine's clock is right again")
 
     @property
     def is_replay(self) -> bool:

@@ -23,6 +23,24 @@ def test_a_replay_runs_speed_times_as_fast_from_its_anchor() -> None:
     assert time_at(anchors, 150) == 1_000_000 + 100 * 20
 
 
+@pytest.mark.parametrize("off_s", [600, -600])
+def test_a_machine_whose_clock_is_far_off_is_corrected_by_what_the_venue_says(off_s: int) -> None:
+    clock = PlatformClock()
+    clock.hold_to(wall_us() + off_s * 1_000_000)
+    assert abs(clock.now_us() - wall_us() - off_s * 1_000_000) < 1_000_000
+    before = clock.now_us()
+    clock.hold_to(wall_us() + (off_s - 1) * 1_000_000)  # told in whole seconds: no reason to jump
+    assert clock.now_us() >= before
+    clock.hold_to(wall_us() - 1_000_000)  # somebody has set it right
+    assert abs(clock.now_us() - wall_us()) < 1_000_000
+
+
+def test_a_machine_that_is_a_little_off_is_believed() -> None:
+    clock = PlatformClock()
+    clock.hold_to(wall_us() + 20_000_000)
+    assert abs(clock.now_us() - wall_us()) < 1_000_000
+
+
 def test_before_its_anchor_a_recording_stands_at_its_start() -> None:
     anchors = Anchors(source="replay", recording_start_us=7, wall_anchor_us=1_000, speed=2.0)
     assert time_at(anchors, 10) == 7

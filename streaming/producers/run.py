@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from email.utils import parsedate_to_datetime
 from typing import TypeVar
 
+import httpx
 import stamina
 import structlog
 from pydantic import SecretStr
@@ -18,6 +21,9 @@ from streaming.producers.kafka import KafkaSink
 from streaming.producers.settings import ProducerSettings
 
 T = TypeVar("T")
+
+HALF_SECOND_US = 500_000
+"""A `Date` is cut to the second."""
 
 log = structlog.get_logger(__name__)
 
@@ -43,6 +49,18 @@ async def open_clock(settings: ProducerSettings, http: VenueHttp) -> PlatformClo
     clock = PlatformClock(settings.clock_url)
     await patiently("the platform clock", lambda: clock.refresh_async(http.client))
     return clock
+
+
+def hold_to_venue(clock: PlatformClock, http: VenueHttp) -> None:
+    """Hold the clock to the `Date` of each of the venue's answers; what a cache answered (`Age`) tells no time."""
+
+    async def listen(response: httpx.Response) -> None:
+        told = response.headers.get("date")
+        if told and "age" not in response.headers:
+            with contextlib.suppress(ValueError):  # no date
+                clock.hold_to(int(parsedate_to_datetime(told).timestamp() * 1e6) + HALF_SECOND_US)
+
+    http.client.event_hooks["response"].append(listen)
 
 
 @asynccontextmanager

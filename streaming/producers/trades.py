@@ -23,7 +23,7 @@ from streaming.producers.kraken_rest import KrakenRest
 from streaming.producers.last_trades import last_trades
 from streaming.producers.limits import RateLimit
 from streaming.producers.metrics import FeedCollector, Watched, feed_metrics
-from streaming.producers.run import open_clock, open_http, open_sink, patiently
+from streaming.producers.run import hold_to_venue, open_clock, open_http, open_sink, patiently
 from streaming.producers.settings import ProducerSettings
 from streaming.producers.settings import Venue as VenueSettings
 from streaming.producers.sink import EventSink
@@ -96,6 +96,7 @@ async def run_trades(settings: ProducerSettings, name: str) -> None:
         open_http(maker.rest_url, maker.key_header, maker.key) as http,
     ):
         clock = await open_clock(settings, http)
+        hold_to_venue(clock, http)
         rest = maker.rest(http)
         with feed_metrics(settings, sink) as shown:
             try:
