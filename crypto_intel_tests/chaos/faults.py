@@ -5,7 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from crypto_intel_tests.chaos import crashes, edges, odd_input, outages, postgres, quiet_news, soak, writers
+from crypto_intel_tests.chaos import (
+    cache,
+    clocks,
+    crashes,
+    edges,
+    odd_input,
+    outages,
+    postgres,
+    quiet_news,
+    soak,
+    writers,
+)
 from crypto_intel_tests.chaos.ground import Ground
 from crypto_intel_tests.chaos.scale import Scale, Tell
 from crypto_intel_tests.chaos.table import Row
@@ -40,11 +51,13 @@ def faults(scale: Scale) -> list[Fault]:
         Fault("R9", "postgres down", lambda at, tell: [postgres.away(at, scale, tell)]),
         Fault("R9", "postgres slow", lambda at, tell: [postgres.slow(at, scale, tell)]),
         Fault("R9", "postgres full", lambda at, tell: [postgres.full(at, scale, tell)]),
-        Fault("R10", "redis", lambda at, tell: outages.redis_away(at, scale, tell)),
-        Fault("R8", "spoilt", lambda at, _: odd_input.spoilt(at, scale)),
+        Fault("R10", "redis", lambda at, tell: cache.redis_away(at, scale, tell)),
+        Fault("R8", "spoilt", lambda at, tell: odd_input.spoilt(at, scale, tell)),
         Fault("R12", "late and future", lambda at, _: odd_input.late_and_future(at)),
+        Fault("R13", "late amid others", lambda at, _: odd_input.late_amid(at)),
+        Fault("R12", "wrong clocks", clocks.wrong_clocks),
         Fault("R14", "quiet news", lambda at, tell: [quiet_news.quiet_news(at, scale, tell)]),
         Fault("R17", "two writers", lambda at, _: writers.two_writers(at)),
         Fault("R18", "soak", lambda at, tell: [soak.soak(at, scale, tell)]),
-        Fault("R11", "disk full", lambda at, _: [outages.disk_full(at)]),
+        Fault("R11", "disk full", outages.disks_full),
     ]

@@ -152,6 +152,15 @@ class Stores:
         server = self.postgres if name == "postgres" else self.cache
         self.running[name] = server.start().wait_until_ready()
 
+    @contextlib.contextmanager
+    def frozen(self, name: str) -> Iterator[None]:
+        """One of them stands still: it takes connections and answers nobody."""
+        os.kill(self.running[name].pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(self.running[name].pid, signal.SIGCONT)
+
     def is_running(self, name: str) -> bool:
         """Whether one of them has not ended by itself."""
         return self.running[name].is_running

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
@@ -189,17 +189,7 @@ class Load:
 
     @cached_property
     def _frame(self) -> pl.DataFrame:
-        return pl.DataFrame(
-            {
-                "venue": [t.venue for t in self.trades],
-                "symbol": [t.symbol for t in self.trades],
-                "trade_id": [t.trade_id for t in self.trades],
-                "price": [float(t.price) for t in self.trades],
-                "quantity": [float(t.quantity) for t in self.trades],
-                "is_buy": [t.taker_side == "buy" for t in self.trades],
-                "event_time": [t.event_time for t in self.trades],
-            }
-        )
+        return trade_frame(self.trades)
 
     @cached_property
     def _bars(self) -> dict[int, pl.DataFrame]:
@@ -213,6 +203,21 @@ class Load:
         apart = (pl.col("at") - pl.col("window_start") - MINUTE_US).abs()
         near = bars.join(news, on="base").filter(apart <= 5 * MINUTE_US)
         return set(near.select("venue", "symbol", "window_start", "article").iter_rows())
+
+
+def trade_frame(trades: Sequence[Trade]) -> pl.DataFrame:
+    """Trades as the oracle counts them."""
+    return pl.DataFrame(
+        {
+            "venue": [t.venue for t in trades],
+            "symbol": [t.symbol for t in trades],
+            "trade_id": [t.trade_id for t in trades],
+            "price": [float(t.price) for t in trades],
+            "quantity": [float(t.quantity) for t in trades],
+            "is_buy": [t.taker_side == "buy" for t in trades],
+            "event_time": [t.event_time for t in trades],
+        }
+    )
 
 
 def expected_bars(trades: pl.DataFrame, window_us: int) -> pl.DataFrame:

@@ -1,6 +1,6 @@
-"""What the application stands on goes away: the broker, Redis, the disk.
+"""What the application stands on goes away: the broker, the disk.
 
-PostgreSQL is postgres.py's, a second writer writers.py's.
+PostgreSQL is postgres.py's, Redis cache.py's, a second writer writers.py's.
 
 An application that ends by itself with an error is started again, as its supervisor does.
 """
@@ -12,17 +12,20 @@ import shutil
 import subprocess
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
-
-import redis
 
 from crypto_intel_tests.chaos.application import Application, Sender
 from crypto_intel_tests.chaos.crashes import finish, started
-from crypto_intel_tests.chaos.ground import Ground
+from crypto_intel_tests.chaos.ground import LAKE_QUERIES, Broker, Ground
 from crypto_intel_tests.chaos.judgement import Verdict, bronze_count
-from crypto_intel_tests.chaos.load import MARKETS, Load
+from crypto_intel_tests.chaos.load import Load
 from crypto_intel_tests.chaos.scale import Scale, Tell
 from crypto_intel_tests.chaos.table import Row
+
+DISK_MB = 200
+LOUD_S = 30.0
+"""So long after its disk is full a process may go on in silence."""
 
 SERVING = ("ingest", "publish", "live")
 
@@ -54,36 +57,6 @@ def broker_away(ground: Ground, scale: Scale, tell: Tell) -> list[Row]:
     ]
 
 
-def redis_away(ground: Ground, scale: Scale, tell: Tell) -> list[Row]:
-    """R10: Redis emptied, then down and back, while records flow."""
-    with ground.own_stores() as (own, stores):
-        application, sender, load = flowing(own, scale, SERVING)
-        flow = sender.in_background(load.records, scale.per_s)
-        started(application)
-        application.wait_for(lambda: _shown(own.redis_url) == len(MARKETS))
-        client = redis.Redis.from_url(own.redis_url)
-        client.flushall()
-        client.close()
-        refilled = application.wait_for(lambda: _shown(own.redis_url) == len(MARKETS))
-        stores.stop("cache")
-        tell("Redis is down")
-        went_on = back(application)
-        time.sleep(scale.frozen_s / 4)
-        stores.start("cache")
-        flow.join()
-        verdict, _ = finish(application, sender, load, 300)
-    sent = len(sender.acked)
-    return [
-        Row("R10", "Redis emptied", 1, verdict, sent, [refilled]),
-        Row("R10", "Redis down and back", 1, verdict, sent, [], f"the lake went on after {went_on:.1f} s"),
-    ]
-
-
-def _shown(url: str) -> int:
-    with redis.Redis.from_url(url) as client:
-        return sum(bool(client.exists(f"market:{market}")) for market in MARKETS)
-
-
 def flowing(ground: Ground, scale: Scale, queries: tuple[str, ...]) -> tuple[Application, Sender, Load]:
     """An application, and a load that flows for three times the outage."""
     application = ground.application("outage", queries, CRYPTO_INTEL_MAX_RECORDS_PER_BATCH="10000")
@@ -110,33 +83,69 @@ def back(application: Application, timeout_s: float = 240) -> float:
     return time.monotonic() - began
 
 
-def disk_full(ground: Ground, size_mb: int = 48) -> Row:
-    """R11: the disk of lake and checkpoints fills up: a loud end; with space again nothing is lost or doubled."""
-    with small_disk(ground.folder / "disk", size_mb) as disk:
-        application = ground.application("disk", ("ingest", "bar_news"))
-        application.folder = disk / "data"
-        load = Load(application.topics, minutes=60, trades_per_minute=500, articles=30)
-        sender = Sender(ground.bootstrap)
+def disks_full(ground: Ground, tell: Tell) -> list[Row]:
+    """R11: the disk of the checkpoints, of the lake, then of Kafka's log fills up."""
+    return [_disk_full(ground, "checkpoints", tell), _disk_full(ground, "lake", tell), _kafka_full(ground, tell)]
+
+
+def _disk_full(ground: Ground, what: str, tell: Tell) -> Row:
+    """A loud end; with space again nothing is lost or doubled."""
+    application = ground.application(f"full-{what}", LAKE_QUERIES)
+    with small_disk(application.folder / what, DISK_MB) as disk:
+        load, sender = (
+            Load(application.topics, minutes=60, trades_per_minute=500, articles=30),
+            Sender(ground.bootstrap),
+        )
         half = len(load.records) // 2
         sender.send(load.records[:half])
         application.start()
         application.wait_for(lambda: bronze_count(application.lake) >= half)
+        tell(f"the disk of {what} is full")
         fill(disk / "ballast")
-        sender.send(load.records[half:])
-        verdict, began = Verdict(), time.monotonic()
+        flow, began, verdict = sender.in_background(load.records[half:], 500), time.monotonic(), Verdict()
         try:
             code = application.wait_for_end(120)
         except subprocess.TimeoutExpired:
             code = 0
         ended_after = time.monotonic() - began
         application.kill()
-        if code == 0:
-            verdict.add(f"did not end on a full disk:\n{application.tail()}", wrong=1)
+        said = "No space left" in application.tail(200_000)
+        if code == 0 or not said or ended_after > LOUD_S:
+            verdict.add(f"ended with {code} after {ended_after:.0f} s:\n{application.tail()}", wrong=1)
+        flow.join()
         (disk / "ballast").unlink()
         took = started(application)
         verdict.join(finish(application, sender, load)[0])
-    note = f"ended with an error after {ended_after:.1f} s"
-    return Row("R11", "disk of lake and checkpoints full", 1, verdict, len(sender.acked), [took], note)
+    note = f"ended with an error that says so after {ended_after:.1f} s, went on with space"
+    return Row("R11", f"disk of the {what}, {DISK_MB} MB, full", 1, verdict, len(sender.acked), [took], note)
+
+
+def _kafka_full(ground: Ground, tell: Tell) -> Row:
+    """The broker ends; with space again it and the application go on, and whatever it acknowledged is there."""
+    folder = ground.folder / "full-kafka"
+    with small_disk(folder, DISK_MB) as disk, Broker.at(folder, ground.java_home, ground.jars) as broker:
+        application = replace(ground, bootstrap=broker.kafka.bootstrap).application("full-log", LAKE_QUERIES)
+        load = Load(application.topics, minutes=60, trades_per_minute=500, articles=30)
+        sender = Sender(broker.kafka.bootstrap)
+        flow = sender.in_background(load.records, len(load.records) / 60)
+        started(application)
+        tell("the disk of Kafka's log is full")
+        fill(disk / "ballast")
+        began = time.monotonic()
+        while broker.running.is_running and time.monotonic() < began + 120:
+            time.sleep(0.1)
+        ended_after, verdict = time.monotonic() - began, Verdict()
+        if ended_after > LOUD_S:
+            verdict.add(f"the broker went on for {ended_after:.0f} s on a full disk", wrong=1)
+        (disk / "ballast").unlink()
+        broker.start()
+        took = back(application)
+        flow.join()
+        keep_up(application)
+        verdict.join(finish(application, sender, load)[0])
+    ends = f"the application ended {application.restarts} times"
+    note = f"the broker ended after {ended_after:.1f} s and was started with space; {ends}"
+    return Row("R11", f"disk of Kafka's log, {DISK_MB} MB, full", 1, verdict, len(sender.acked), [took], note)
 
 
 @contextlib.contextmanager
