@@ -51,7 +51,7 @@ def faults(scale: Scale) -> list[Fault]:
         Fault("R9", "postgres down", lambda at, tell: [postgres.away(at, scale, tell)]),
         Fault("R9", "postgres slow", lambda at, tell: [postgres.slow(at, scale, tell)]),
         Fault("R9", "postgres full", lambda at, tell: [postgres.full(at, scale, tell)]),
-        Fault("R10", "redis", lambda at, tell: cache.redis_away(at, scale, tell)),
+        Fault("R10", "redis", lambda at, _: cache.redis_away(at, scale)),
         Fault("R8", "spoilt", lambda at, tell: odd_input.spoilt(at, scale, tell)),
         Fault("R12", "late and future", lambda at, _: odd_input.late_and_future(at)),
         Fault("R13", "late amid others", lambda at, _: odd_input.late_amid(at)),
