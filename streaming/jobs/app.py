@@ -79,7 +79,7 @@ def run(settings: StreamingSettings, names: list[str]) -> int:
         reporter = ProgressReporter(settings, publisher.now_us, figures, metrics)
         session.streams.addListener(reporter)
         context = Context(session, settings, publisher, figures, reporter, metrics, sinks)
-        queries = _start(names, lambda name: QUERIES[name](context), stopping)
+        queries = start_queries(names, lambda name: QUERIES[name](context), stopping)
         log.info("streaming", queries=names, lake=lake, source=settings.source)
         died = _watch(queries, stopping, metrics)
         stopping.set()
@@ -97,17 +97,22 @@ def written_by(names: Collection[str]) -> list[Table]:
     return [table for table, writer in writers.items() if writer in names]
 
 
-def _start(names: list[str], start: Callable[[str], Query], stopping: threading.Event) -> list[Query]:
+def start_queries(names: list[str], start: Callable[[str], Query], stopping: threading.Event) -> list[Query]:
+    """Start the named queries in the order of QUERIES, until a stop is asked for or one of them has died."""
     queries: list[Query] = []
     for name in sorted(names, key=list(QUERIES).index):
-        if stopping.is_set():
+        if stopping.is_set() or not _all_active(queries):
             break
         query = start(name)
         queries.append(query)
         deadline = time.monotonic() + HEAD_START_S.get(name, 0)
-        while time.monotonic() < deadline and query.is_active and not query.has_progress:
+        while time.monotonic() < deadline and _all_active(queries) and not query.has_progress:
             stopping.wait(0.2)
     return queries
+
+
+def _all_active(queries: list[Query]) -> bool:
+    return all(query.is_active for query in queries)
 
 
 def _watch(queries: list[Query], stopping: threading.Event, metrics: Metrics) -> bool:
