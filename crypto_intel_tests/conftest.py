@@ -141,6 +141,7 @@ def kafka_bootstrap(tmp_path_factory: pytest.TempPathFactory, java_home: Path, j
     with broker.start() as server:
         server.wait_until_ready()
         yield broker.bootstrap
+        server.stop(timeout_s=0)  # nobody reads its hundreds of topics any more: to flush them takes it half a minute
 
 
 @pytest.fixture
