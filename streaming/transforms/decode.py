@@ -205,7 +205,8 @@ def _read_all(values: Sequence[bytes], read: Reader) -> _Sorted:
 def _by_kind(read_events: list[Event | None]) -> dict[type, tuple[list[Any], Sequence[int]]]:
     # Events of each kind, and their places.
     kinds = list(map(type, read_events))
-    if len(present := set(kinds)) == 1 and None not in read_events[:1]:
+    present = set(kinds)
+    if len(present) == 1 and type(None) not in present:
         return {kinds[0]: (read_events, range(len(read_events)))}
     found: dict[type, tuple[list[Any], Sequence[int]]] = {}
     for kind in present - {type(None)}:
